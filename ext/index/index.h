@@ -1,0 +1,154 @@
+/* index.h - vector indexes: near vectors by slot number.
+ *
+ *     index    registry of kinds, configuration, vector conversions    index.c
+ *     flat     exact scan: the definition of every other kind           flat.c
+ *     filter   typed columns beside the vectors, predicates -> bitmap   filter.c
+ *
+ *         slot      0      1      2      3   ...
+ *         vector   [dim]  [dim]  free   [dim]        chunks of rows, stored type
+ *         column a  1990   NULL          'x'         filter.c
+ *         bitmap    1      0      0      1           which slots a search may return
+ *
+ * An index is a map from slot (a dense 32-bit number that the caller assigns and reuses) to
+ * a vector. Keys, rows and transactions belong to the caller (ext/sqlite/sq_index.c). A kind
+ * is one file and one line in index_kinds[]: `flat` now; a graph kind keeps its links beside
+ * and adds `save`/`load` of derived chunks, which is why those stand in the interface.
+ */
+#ifndef REC_INDEX_H
+#define REC_INDEX_H
+
+#include "../core/core.h"
+
+/* ---- index.c: configuration, conversions, registry -------------------------------------- */
+
+typedef struct index_cfg {
+    vec_type type;      /* element type that is stored */
+    vec_metric metric;  /* METRIC_HAMMING if and only if type is VEC_BIT */
+    uint32_t dim;       /* VEC_MIN_DIM..VEC_MAX_DIM */
+    const char *kind;   /* "flat" */
+    const char *codes;  /* what a search reads first: "none" ... (kinds may use it) */
+    uint32_t m, ef_construction, ef; /* graph kinds; 0 = default */
+    uint64_t seed;
+} index_cfg;
+
+/* A bitmap over slots; bit i of word i/64. */
+typedef struct bitmap {
+    uint64_t *word; /* owned */
+    size_t n_bit;
+} bitmap;
+rec_status bitmap_init(bitmap *b, size_t n_bit, bool value, rec_err *err);
+void bitmap_clear(bitmap *b);
+size_t bitmap_count(const bitmap *b);
+static inline bool bitmap_has(const bitmap *b, size_t i) {
+    return i < b->n_bit && (b->word[i >> 6] >> (i & 63) & 1);
+}
+static inline void bitmap_set(bitmap *b, size_t i) {
+    b->word[i >> 6] |= (uint64_t)1 << (i & 63);
+}
+static inline void bitmap_unset(bitmap *b, size_t i) {
+    b->word[i >> 6] &= ~((uint64_t)1 << (i & 63));
+}
+
+typedef struct index_query {
+    const float *vector;   /* float32[dim]; for VEC_BIT use bits */
+    const uint8_t *bits;   /* VEC_BIT: dim/8 rounded up bytes */
+    const bitmap *allowed; /* NULL = every live slot; else only slots set here (borrowed) */
+    size_t k;              /* how many will be pulled; 0 = unknown, a stream */
+    uint32_t ef;           /* graph kinds: search width, 0 = default */
+    rec_run *run;          /* interrupts; may be NULL */
+} index_query;
+
+/* A search hands out (slot, distance) in ascending (distance, slot) order for as long as it
+ * is pulled; row order does not depend on k. Distances, smaller is nearer:
+ *   cosine  1 - cos(a,b), in [0,2] (a zero vector: 1)      ip  -dot(a,b)
+ *   l2      sqrt(sum (a-b)^2)    l1  sum |a-b|             hamming  bits that differ */
+typedef struct index_search index_search; /* each kind derives: first member `ops` */
+typedef struct rec_index rec_index;       /* each kind derives: first member `ops` */
+
+typedef struct index_stats {
+    size_t n_rows, nbyte, n_delta;
+    int n_levels;
+} index_stats;
+
+typedef struct rec_index_ops {
+    const char *name; /* as written in SQL: kind=flat */
+    rec_status (*open)(rec_index **out, const index_cfg *cfg, rec_err *err);
+    /* v: vec_nbyte(type, dim) bytes in stored form (index_encode). Replaces what the slot
+     * held. Cosine kinds may keep a normalised copy or the norm. */
+    rec_status (*add)(rec_index *ix, uint32_t slot, const void *v, rec_err *err);
+    rec_status (*remove)(rec_index *ix, uint32_t slot, rec_err *err);
+    const void *(*get)(const rec_index *ix, uint32_t slot); /* borrowed; NULL if empty */
+    rec_status (*search)(const rec_index *ix, const index_query *q, index_search **out,
+                         rec_err *err);
+    /* false at the end; a failure is returned through *status. */
+    bool (*next)(index_search *s, uint32_t *slot, float *distance, rec_status *status,
+                 rec_err *err);
+    void (*end)(index_search *s);
+    rec_status (*check)(const rec_index *ix, rec_err *err);
+    void (*stats)(const rec_index *ix, index_stats *out);
+    void (*close)(rec_index *ix);
+    /* Derived structures, in chunks of slots: NULL for kinds that have none. */
+    rec_status (*save)(const rec_index *ix, uint32_t chunk, bytes_writer *w, rec_err *err);
+    rec_status (*load)(rec_index *ix, uint32_t chunk, bytes_reader *r, rec_err *err);
+} rec_index_ops;
+struct rec_index {
+    const rec_index_ops *ops;
+};
+struct index_search {
+    const rec_index_ops *ops;
+};
+
+const rec_index_ops *index_kind(const char *name); /* NULL if there is none */
+/* "flat, ..." : every kind, for messages. */
+void index_kind_names(char *out, size_t cap);
+/* float32[dim] -> stored bytes. int8: values must be integers -128..127; bit: 0 or 1, bit i
+ * is bit i%8 of byte i/8. Refuses non-finite values and float16 overflow. */
+rec_status index_encode(vec_type t, const float *x, uint32_t dim, void *out, rec_err *err);
+void index_decode(vec_type t, const void *v, uint32_t dim, float *out);
+/* Distance between two stored vectors (both of type t), as defined above. */
+double index_distance(vec_metric m, vec_type t, const void *a, const void *b, uint32_t dim);
+
+/* ---- flat.c ---------------------------------------------------------------------------------- */
+
+extern const rec_index_ops flat_ops;
+
+/* ---- filter.c: values and predicates with SQLite's meaning ------------------------------------- */
+
+typedef enum { CELL_NULL, CELL_INT, CELL_REAL, CELL_TEXT, CELL_BLOB } cell_type;
+typedef struct cell {
+    cell_type type;
+    int64_t i;
+    double r;
+    const char *p; /* text or blob: borrowed, nbyte bytes */
+    size_t nbyte;
+} cell;
+int cell_compare(const cell *a, const cell *b); /* SQLite order, BINARY: NULL < number < text < blob */
+
+typedef enum {
+    PRED_EQ, PRED_NE, PRED_LT, PRED_LE, PRED_GT, PRED_GE,
+    PRED_IS, PRED_ISNOT, PRED_ISNULL, PRED_NOTNULL, PRED_IN, PRED_LIKE, PRED_GLOB
+} pred_op;
+typedef struct predicate {
+    int column; /* 0.. */
+    pred_op op;
+    cell value;   /* owned copies of text/blob when made by pred_copy */
+    cell *set;    /* PRED_IN: ascending by cell_compare, NULLs left out */
+    size_t n_set;
+} predicate;
+/* Does the cell satisfy the predicate? NULL comparisons are false (unknown). LIKE folds
+ * ASCII case and knows % and _; GLOB knows * ? [..]; both match whole UTF-8 characters. */
+bool predicate_match(const predicate *p, const cell *c);
+void predicate_sort_set(predicate *p); /* sort and drop NULLs and duplicates */
+
+typedef struct filter_table filter_table; /* columns of cells by slot */
+filter_table *filter_new(int n_column);
+void filter_free(filter_table *t);
+rec_status filter_put(filter_table *t, uint32_t slot, int column, const cell *c, rec_err *err);
+void filter_drop(filter_table *t, uint32_t slot);
+cell filter_get(const filter_table *t, uint32_t slot, int column); /* borrowed */
+/* Clear the bits of `out` (over slots) that fail any predicate. */
+rec_status filter_apply(const filter_table *t, const predicate *p, size_t n, bitmap *out,
+                        rec_run *run, rec_err *err);
+size_t filter_nbyte(const filter_table *t);
+
+#endif

@@ -1,0 +1,245 @@
+/* model.h - recommenders: one struct of functions per algorithm, one line per algorithm.
+ *
+ *     model      registry of algorithms, options                         model.c
+ *     signal     what an interaction row means: weight, age, liked       signal.c
+ *     dataset    rows -> users x items, in compressed rows               dataset.c
+ *     popularity als content                                             <name>.c
+ *     hybrid     calibrate and blend the scores of other models          hybrid.c
+ *     metrics    recall, ndcg: the evaluator                             metrics.c
+ *
+ *     rows (user, item, value, time)          items (key, title, facets, text)
+ *            | signal, dataset                        | catalog, corpus
+ *            v                                        v
+ *        dataset ------------------ fit --------------> model --- save ---> bytes
+ *                                                        |
+ *     history, sentence ---> model_query ---> score ---> float[n_items]
+ *
+ * A model numbers items 0..n_items-1 (ascending key at training). It never sees keys, SQL or
+ * tables: the caller maps its live catalogue to model items, and applies seen, eligible and
+ * filters to the scores. User factors are never needed to score: a user is what they did
+ * (model_query), folded in each time, so a click of a second ago counts.
+ */
+#ifndef REC_MODEL_H
+#define REC_MODEL_H
+
+#include "../core/core.h"
+#include "../index/index.h"
+#include "../text/text.h"
+
+/* ---- model.c: options and registry ---------------------------------------------------------- */
+
+typedef enum { OPT_INT, OPT_REAL, OPT_TEXT, OPT_ENUM } opt_kind;
+typedef struct model_option {
+    const char *name;
+    opt_kind kind;
+    double min, max;     /* OPT_INT, OPT_REAL: inclusive */
+    const char *def;     /* default, as it would be written; NULL = none */
+    const char *choices; /* OPT_ENUM: "cosine|bm25" */
+    const char *help;    /* half a sentence with its unit */
+} model_option;
+#define MODEL_MAX_OPTIONS 32
+typedef struct model_options {
+    const model_option *def; /* borrowed, static */
+    size_t n;
+    double num[MODEL_MAX_OPTIONS];
+    char *text[MODEL_MAX_OPTIONS]; /* owned; NULL = default text or none */
+    bool is_set[MODEL_MAX_OPTIONS];
+} model_options;
+void options_init(model_options *o, const model_option *def, size_t n); /* defaults */
+void options_clear(model_options *o);
+/* REC_RANGE names the option, the value found and what is allowed. *known: is the name one of
+ * ours (when false nothing was done and REC_OK is returned). */
+rec_status options_set(model_options *o, const char *name, const char *value, bool *known,
+                       rec_err *err);
+double opt_num(const model_options *o, const char *name);
+const char *opt_text(const model_options *o, const char *name); /* value or default or NULL */
+
+/* ---- signal.c: what a row of the interactions means (SQL.md section 2, Signals) ---------------- */
+
+typedef enum { FEEDBACK_IMPLICIT, FEEDBACK_EXPLICIT } feedback_kind;
+typedef enum { DUP_DEFAULT, DUP_SUM, DUP_LAST, DUP_MAX } dup_rule; /* default: implicit sum, explicit last */
+#define SIGNAL_MAX_EVENTS 32
+typedef struct signal_spec {
+    feedback_kind feedback;
+    bool has_value, has_time, has_event;
+    dup_rule duplicates;
+    double since, until, half_life; /* unix seconds; NaN = none; half_life in seconds */
+    char event[SIGNAL_MAX_EVENTS][32];
+    double event_weight[SIGNAL_MAX_EVENTS];
+    size_t n_event;
+} signal_spec;
+/* 'view:.1, click:.3, skip:-.5' */
+rec_status signal_parse_weights(const char *text, signal_spec *s, rec_err *err);
+/* '90 days', '12 hours', '3600' -> seconds */
+rec_status signal_parse_span(const char *text, double *seconds, rec_err *err);
+/* unix seconds, milliseconds (>= 1e11) or ISO text "2024-05-01[ T]12:30[:15[.5]][Z|+02:00]" -> unix
+ * seconds, UTC. false if it is no time. */
+bool signal_parse_time(const cell *c, double *seconds);
+
+typedef struct signal_row { /* one row of the interactions, raw */
+    cell value, time, event;
+    bool is_positive; /* result of positive=..., true without one */
+} signal_row;
+typedef struct signal_out {
+    bool use;     /* counts for the profile; false: seen only */
+    float weight; /* implicit: confidence (negative: dislike); explicit: 1 (before decay) */
+    float value;  /* the rating, else the weight */
+    double time;  /* unix seconds, NaN if unknown */
+} signal_out;
+/* REC_RANGE: an unlisted event kind, or an explicit row without a number, explained. A NULL value
+ * under implicit counts as not used. Decay is applied later (signal_decay) once `now` is known. */
+rec_status signal_read(const signal_spec *s, const signal_row *row, signal_out *out, rec_err *err);
+float signal_decay(const signal_spec *s, double time, double now); /* 2^-(age/half_life), 1 without */
+
+/* ---- dataset.c ------------------------------------------------------------------------------------- */
+
+typedef struct interaction {
+    uint32_t user, item;
+    float weight, value;
+    double time;
+} interaction;
+/* Users x items in compressed rows; within a user ascending item. */
+typedef struct dataset {
+    uint32_t n_users, n_items;
+    size_t n;           /* interactions after duplicates were merged */
+    size_t *ptr;        /* [n_users+1] */
+    uint32_t *item;     /* [n] */
+    float *weight;      /* [n] */
+    float *value;       /* [n] */
+    double *time;       /* [n] unix seconds, NaN unknown */
+    feedback_kind feedback;
+    bool has_value, has_time;
+    double now;         /* newest interaction, NaN without times */
+    const corpus *docs; /* borrowed: item texts, one document an item; NULL without */
+    const catalog *items; /* borrowed: facets; item numbers equal; NULL without */
+} dataset;
+/* Sorts rows (in place), merges duplicates by the rule, applies decay. ptr.. are owned. */
+rec_status dataset_build(const signal_spec *s, interaction *rows, size_t n, uint32_t n_users,
+                         uint32_t n_items, dataset *out, rec_err *err);
+void dataset_clear(dataset *d);
+/* Merge duplicates of one user's rows in place (query-time twin of dataset_build): returns the
+ * new count; result ascending by item. */
+size_t interactions_merge(const signal_spec *s, interaction *rows, size_t n, double now);
+/* Hash of one user's merged rows: equal history, equal hash. */
+uint64_t interactions_hash(const interaction *rows, size_t n);
+
+/* ---- the interface ------------------------------------------------------------------------------------ */
+
+enum {
+    MODEL_NEEDS_INTERACTIONS = 1,
+    MODEL_NEEDS_ITEMS = 2,
+    MODEL_NEEDS_TEXT = 4, /* text= or facets= */
+    MODEL_NEEDS_TIME = 8,
+    MODEL_NEEDS_MEMBERS = 16, /* blends other models: fit/score are NULL */
+    MODEL_READS_TEXT = 32     /* uses docs and facets when there are any */
+};
+
+typedef struct rec_model rec_model;
+typedef struct model_query { /* one user (or nobody) at query time, in model item numbers */
+    const uint32_t *item;    /* what they did, ascending, unique (borrowed) */
+    const float *weight;     /* implicit: confidence, negative for dislikes; explicit: 1 x decay */
+    const float *value;      /* explicit: the rating; implicit: the weight */
+    const double *time;      /* unix seconds, NaN unknown */
+    size_t n;
+    const char *text; /* a sentence, or NULL */
+    size_t n_text;
+} model_query;
+
+/* Receives the parts of an explanation. Kinds: item (number = model item), facet / term (text),
+ * popularity, bias, query. Weights add up to about the score where the model is linear. */
+typedef rec_status (*explain_fn)(void *ctx, const char *kind, uint32_t item, const char *text,
+                                 size_t n_text, double weight, rec_err *err);
+
+typedef struct model_fit_args {
+    const dataset *data;
+    const model_options *options;
+    uint64_t seed;
+    const rec_model *previous; /* warm start; NULL */
+    rec_run *run;
+} model_fit_args;
+
+typedef struct rec_model_ops {
+    const char *name; /* algorithm=als */
+    unsigned needs;   /* MODEL_NEEDS_* */
+    const model_option *options;
+    size_t n_options;
+    rec_status (*fit)(const model_fit_args *a, rec_model **out, rec_err *err);
+    uint32_t (*n_items)(const rec_model *m);
+    /* Is there anything in q that this model can work with? If not, the caller falls back. */
+    bool (*knows)(const rec_model *m, const model_query *q);
+    /* out[i] = score of items[i], or of item i when items is NULL (n = n_items). Finite,
+     * larger is better. Thread-safe for different out. */
+    rec_status (*score)(const rec_model *m, const model_query *q, const uint32_t *items,
+                        size_t n, float *out, rec_err *err);
+    /* out[n_items]: similarity to `item`, in [-1,1]. */
+    rec_status (*similar)(const rec_model *m, uint32_t item, float *out, rec_err *err);
+    rec_status (*explain)(const rec_model *m, const model_query *q, uint32_t item,
+                          explain_fn fn, void *ctx, rec_err *err);
+    /* What an item that this model has no row for scores for q (e.g. 0, or mean + user bias). */
+    float (*cold_score)(const rec_model *m, const model_query *q);
+    /* Append items that came after training, one document each; NULL if it cannot. Item
+     * numbers go on from n_items. In memory only. */
+    rec_status (*extend)(rec_model *m, const corpus *docs, const catalog *items,
+                         const uint32_t *which, size_t n, rec_err *err);
+    const lsa *(*language)(const rec_model *m); /* text space, or NULL */
+    /* Serialised form: named parts (FORMAT.md). load refuses damage with REC_CORRUPT. */
+    rec_status (*save)(const rec_model *m, bytes_writer *w, rec_err *err);
+    rec_status (*load)(bytes_reader *r, rec_model **out, rec_err *err);
+    rec_status (*check)(const rec_model *m, rec_err *err);
+    size_t (*nbyte)(const rec_model *m);
+    void (*close)(rec_model *m);
+} rec_model_ops;
+struct rec_model { /* first member of every algorithm's own struct */
+    const rec_model_ops *ops;
+};
+const rec_model_ops *model_algorithm(const char *name); /* NULL if there is none */
+void model_algorithm_names(char *out, size_t cap);      /* "popularity, als, ..." */
+
+extern const rec_model_ops popularity_ops, als_ops, content_ops, hybrid_ops;
+
+/* ---- popularity.c: also every model's fallback --------------------------------------------------------- */
+
+/* Damped popularity of an item, comparable across items: implicit sum of decayed weights / users;
+ * explicit damped mean (prior_weight ratings at the global mean). */
+float popularity_score(const rec_model *m, uint32_t item);
+
+/* ---- als.c: what tests and benchmarks reach ------------------------------------------------------------- */
+
+/* Item factors (n_items x factors), borrowed. */
+const mat *als_item_factors(const rec_model *m);
+/* The readable per-row Cholesky reference: the same objective, solved plainly. */
+rec_status als_fit_reference(const model_fit_args *a, rec_model **out, rec_err *err);
+
+/* ---- content.c --------------------------------------------------------------------------------------------- */
+
+/* Unit item vectors (n_items x dim), borrowed; and the vector of a sentence. */
+const mat *content_item_vectors(const rec_model *m);
+bool content_embed(const rec_model *m, const char *text, size_t nbyte, float *out);
+
+/* ---- hybrid.c ---------------------------------------------------------------------------------------------- */
+
+#define HYBRID_MIN_MEMBERS 1
+#define HYBRID_MAX_MEMBERS 16
+typedef struct hybrid_part { /* one member's scores over the same n items */
+    const float *score;      /* [n]; NaN where the member has nothing to say (borrowed) */
+    double weight;           /* share of this member, >= 0 */
+    bool is_content;         /* goes to content_score rather than cf_score */
+} hybrid_part;
+typedef struct hybrid_blend_args {
+    const hybrid_part *part;
+    size_t n_part, n;
+    const bitmap *pool; /* items over which scores are calibrated; NULL = all */
+} hybrid_blend_args;
+/* Calibrate each part to zero mean and unit variance over the pool, then out[n] = weighted sum
+ * over the parts that speak for the item (weights renormalised per item). gate[n] (may be NULL) =
+ * share of the collaborative parts. */
+rec_status hybrid_blend(const hybrid_blend_args *a, float *out, float *gate, rec_err *err);
+
+/* ---- metrics.c ----------------------------------------------------------------------------------------------- */
+
+/* Recall@k and NDCG@k of one ranked list; denominators as MODELS.md 2b: recall = hits / n_test,
+ * ideal DCG over min(k, n_test). test ascending. */
+void metrics_at(const uint32_t *ranked, size_t n_ranked, const uint32_t *test, size_t n_test,
+                size_t k, double *recall, double *ndcg);
+
+#endif

@@ -1,0 +1,374 @@
+/* sq.h - layer S: the only code that knows SQLite.
+ *
+ * One section per .c file:
+ *     sq_error     rec_err <-> SQLite codes and messages
+ *     sq_value     sqlite3_value <-> cell, key, vector
+ *     sq_args      CREATE VIRTUAL TABLE arguments
+ *     sq_stmt      nested statements
+ *     sq_shadow    shadow tables: names, state row, generations, parts
+ *     sq_registry  what one connection holds; interrupts, progress
+ *     sq_plan      constraints and predicates shared by the virtual tables
+ *     sq_index     rec_index: memory and shadow tables in step
+ *     sq_options   rec_model: the parsed CREATE statement
+ *     sq_source    reads the user's ordinary tables
+ *     sq_model     a trained model with the live catalogue: views, profiles, scores
+ *     sq_train     training, both ways
+ *     vt_*, fn_*   modules and functions
+ *
+ *   statement --> vt_model / fn_model / vt_tables --> sq_model --> model/ (scores)
+ *                      |                                 |
+ *                 sq_registry (views kept)          sq_source (history, catalogue)
+ *
+ * Rules: every sqlite3_* code is looked at; text of nested SQL is built with %w and %Q only;
+ * nothing a file, a blob or a model says is trusted; no thread ever touches sqlite3*.
+ */
+#ifndef REC_SQ_H
+#define REC_SQ_H
+
+#include "../core/core.h"
+#include "../index/index.h"
+#include "../llm/llm.h"
+#include "../model/model.h"
+#include "../text/text.h"
+
+#include "../vendor/sqlite3ext.h"
+#ifndef SQ_ENTRY_POINT
+SQLITE_EXTENSION_INIT3
+#endif
+
+typedef struct sq_conn sq_conn;
+
+/* ---- sq_error.c ------------------------------------------------------------------------------- */
+
+int sq_code(rec_status s); /* NOMEM->SQLITE_NOMEM, CORRUPT->SQLITE_CORRUPT_VTAB, INTR->SQLITE_INTERRUPT, else SQLITE_ERROR */
+/* A failed nested statement: rc and sqlite3_errmsg become *err; `what` names the object. */
+rec_status sq_fail_rc(sqlite3 *db, int rc, const char *what, rec_err *err);
+void sq_result_error(sqlite3_context *ctx, const rec_err *err);
+int sq_vtab_error(sqlite3_vtab *vtab, const rec_err *err); /* sets zErrMsg, returns the code */
+
+/* ---- sq_value.c -------------------------------------------------------------------------------- */
+
+cell sq_cell(sqlite3_value *v);                  /* borrowed until the value changes */
+cell sq_column_cell(sqlite3_stmt *st, int i);    /* borrowed until the next step */
+void sq_result_cell(sqlite3_context *ctx, const cell *c); /* copies */
+rec_status sq_bind_cell(sqlite3_stmt *st, int i, const cell *c, rec_err *err);
+rec_status sq_bind_key(sqlite3_stmt *st, int i, const rec_key *k, rec_err *err);
+cell sq_key_cell(const rec_key *k);
+typedef enum { AFFINITY_INTEGER, AFFINITY_TEXT } key_affinity;
+/* Coerce to the affinity ('42' -> 42, 42.0 -> 42 under INTEGER; 42 -> '42' under TEXT, text in
+ * *buf when needed). false: NULL, or no key can equal it. A blob is REC_RANGE. */
+bool sq_key(const cell *c, key_affinity a, char buf[32], rec_key *out, rec_status *status,
+            rec_err *err);
+/* Vector argument: BLOB = little-endian float32, or text = JSON array. *out: float[*dim], owned.
+ * want_dim 0 = any. NULL value: *out NULL and REC_OK. `what` starts the message. */
+rec_status sq_vector(sqlite3_value *v, uint32_t want_dim, const char *what, float **out,
+                     uint32_t *dim, rec_err *err);
+
+/* ---- sq_args.c ---------------------------------------------------------------------------------- */
+
+typedef struct sq_arg {
+    char *name;  /* owned; option name, or NULL for a column definition */
+    char *value; /* owned; dequoted option value, or the column definition's text */
+} sq_arg;
+typedef struct sq_args {
+    sq_arg *a;
+    size_t n;
+} sq_args;
+/* argv[3..]: `name = value` is an option, anything else a column. Balanced brackets and quotes. */
+rec_status sq_args_parse(int argc, const char *const *argv, sq_args *out, rec_err *err);
+void sq_args_clear(sq_args *a);
+/* One SQL identifier at *s (bare, "..", `..`, [..]) -> owned text; *s moves on. NULL if none. */
+char *sq_identifier(const char **s, rec_err *err);
+
+/* ---- sq_stmt.c ------------------------------------------------------------------------------------ */
+
+/* Prepare sqlite3_mprintf(fmt, ...) as a nested statement; `what` names the object in errors. */
+rec_status sq_prepare(sqlite3 *db, const char *what, sqlite3_stmt **out, rec_err *err,
+                      const char *fmt, ...);
+/* Step: *row true on a row; REC_OK at the end with *row false. */
+rec_status sq_step(sqlite3_stmt *st, const char *what, bool *row, rec_err *err);
+rec_status sq_exec(sqlite3 *db, const char *what, rec_err *err, const char *fmt, ...);
+
+/* ---- sq_shadow.c ---------------------------------------------------------------------------------- */
+
+/* Every rec_index and rec_model has <name>_state(k TEXT PRIMARY KEY, v). Row 'gen' holds the
+ * generation: a counter and a random nonce, with the last SQ_GEN_HISTORY pairs before it. Being a row
+ * it follows ROLLBACK and snapshots; the nonce tells apart two histories that reached one counter. */
+#define SQ_GEN_HISTORY 32
+typedef struct sq_generation {
+    uint64_t counter, nonce;
+} sq_generation;
+rec_status sq_generation_read(sqlite3 *db, const char *schema, const char *name,
+                              sq_generation *out, rec_err *err);
+/* Is `old` on the line of history that leads to the stored generation? */
+rec_status sq_generation_is_ancestor(sqlite3 *db, const char *schema, const char *name,
+                                     const sq_generation *old, bool *yes, rec_err *err);
+rec_status sq_generation_bump(sqlite3 *db, const char *schema, const char *name,
+                              sq_generation *out, rec_err *err);
+rec_status sq_state_set(sqlite3 *db, const char *schema, const char *name, const char *k,
+                        const cell *v, rec_err *err);
+/* *v: text and blobs copied, owned (rec_free p). type CELL_NULL if there is no such row. */
+rec_status sq_state_get(sqlite3 *db, const char *schema, const char *name, const char *k,
+                        cell *v, rec_err *err);
+rec_status sq_shadow_drop(sqlite3 *db, const char *schema, const char *name,
+                          const char *const *suffix, rec_err *err); /* NULL-terminated list */
+rec_status sq_shadow_rename(sqlite3 *db, const char *schema, const char *from, const char *to,
+                            const char *const *suffix, rec_err *err);
+/* Long blobs in <name>_data(part TEXT, chunk INTEGER, bytes BLOB): pieces of SQ_PART_BYTES, last piece
+ * short, with a checksum row. read: *out owned. */
+#define SQ_PART_BYTES ((size_t)1 << 20)
+rec_status sq_part_write(sqlite3 *db, const char *schema, const char *name, const char *part,
+                         const void *p, size_t n, rec_err *err);
+rec_status sq_part_read(sqlite3 *db, const char *schema, const char *name, const char *part,
+                        uint8_t **out, size_t *n, rec_err *err); /* *out NULL, n 0 if absent */
+
+/* ---- sq_registry.c -------------------------------------------------------------------------------- */
+
+typedef struct sq_view sq_view;
+typedef struct sq_index sq_index;
+struct sq_conn { /* one per connection; reference-counted by every function and module */
+    sqlite3 *db;
+    int n_ref;
+    sqlite3_stmt *poll;   /* SELECT 1, before 3.41 */
+    llm_session *llm;
+    sq_view *views;       /* list: newest view of each model */
+    sq_index *indexes;    /* list: memory of each index */
+    char *last_call;      /* table functions: see vt_tables.c */
+    int depth;            /* nesting of sq_view_open, for cycles */
+};
+sq_conn *sq_conn_new(sqlite3 *db); /* n_ref 1 */
+void sq_conn_ref(sq_conn *c);
+void sq_conn_unref(void *c); /* destructor for create_function_v2 / create_module_v2 */
+bool sq_interrupted(void *conn);
+/* Fill a rec_run for work on this connection: threads (REC_THREADS), interrupts, and, when
+ * want_progress, the bar on stderr (TTY only) or lines appended to REC_PROGRESS=path. */
+void sq_run_init(sq_conn *c, rec_run *run, bool want_progress);
+void sq_run_finish(rec_run *run); /* ends the progress line */
+/* Changes whenever anything that a nested query in `schema` may read may have changed. Equal tokens:
+ * equal data. A token taken inside a write transaction is never equal to another. */
+typedef struct sq_token {
+    int64_t data_version, total_changes, schema_version;
+    bool is_volatile;
+} sq_token;
+rec_status sq_token_read(sq_conn *c, const char *schema, sq_token *out, rec_err *err);
+bool sq_token_equal(const sq_token *a, const sq_token *b);
+
+/* ---- sq_plan.c -------------------------------------------------------------------------------------- */
+
+/* Constraints travel from xBestIndex to xFilter in idxStr, printable: one item per argument, "<op><column>;"
+ * with op a letter (PLAN_OPS). */
+typedef struct plan_item {
+    char op; /* '=' eq, '!' ne, '<' '>' 'l' le 'g' ge, 'i' is, 'j' isnot, 'n' isnull, 'N' notnull, 'I' in-list, 'L' like, 'G' glob, 'k' limit, 'o' offset, 'm' match */
+    int column;
+} plan_item;
+#define PLAN_MAX_ITEMS 64
+/* The letter for an sqlite op code, 0 if we do not take it. */
+char plan_op_letter(int sqlite_op);
+char *plan_write(const plan_item *items, size_t n); /* sqlite3_malloc'ed idxStr */
+rec_status plan_read(const char *idx_str, plan_item *items, size_t *n, rec_err *err);
+/* A predicate from an item and its argument (IN lists through sqlite3_vtab_in_first/next when is_list):
+ * owned copies; predicate_free. affinity: 'i','r','t','b' or 0 of the column's declared type. */
+rec_status plan_predicate(const plan_item *item, sqlite3_value *arg, char affinity,
+                          predicate *out, rec_err *err);
+void predicate_free(predicate *p);
+
+/* ---- sq_options.c ------------------------------------------------------------------------------------- */
+
+#define SQ_MAX_TEXT_COLUMNS 16
+typedef struct sq_member {
+    char label[64]; /* cf */
+    char *model;    /* owned; name or schema.name */
+} sq_member;
+typedef struct sq_model_cfg { /* a CREATE statement with the overrides of <name>_state applied */
+    const rec_model_ops *ops;
+    model_options options;
+    signal_spec signal;
+    char *interactions, *user, *item, *value, *time, *event, *positive; /* owned or NULL */
+    char *items, *item_key, *title;
+    char *text[SQ_MAX_TEXT_COLUMNS];
+    size_t n_text;
+    facet_spec facet[CATALOG_MAX_FACETS];
+    size_t n_facet;
+    char *eligible, *owned, *lexical;
+    bool repeat;
+    uint64_t seed;
+    sq_member member[HYBRID_MAX_MEMBERS];
+    size_t n_member;
+} sq_model_cfg;
+/* Parse and check (names, types, ranges, exclusions; no table is read). */
+rec_status sq_cfg_parse(const sq_args *args, const char *table, sq_model_cfg *out, rec_err *err);
+/* Set one option later ('factors=128'): the same checks. */
+rec_status sq_cfg_set(sq_model_cfg *cfg, const char *name, const char *value, const char *table,
+                      rec_err *err);
+void sq_cfg_clear(sq_model_cfg *cfg);
+
+/* ---- sq_source.c ---------------------------------------------------------------------------------------- */
+
+/* Check at CREATE that every table and column named exists and can be read; find key affinities. */
+rec_status sq_source_check(sq_conn *c, const char *schema, const char *table,
+                           const sq_model_cfg *cfg, key_affinity *user, key_affinity *item,
+                           rec_err *err);
+/* The items as they are now, ascending by key, with facets and titles; docs (may be NULL): one corpus
+ * document an item from text= and facets=. */
+rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                             key_affinity item, catalog **out, corpus **docs, rec_run *run,
+                             rec_err *err);
+typedef struct sq_interactions { /* rows in catalogue numbers */
+    interaction *row; /* owned */
+    size_t n, cap;
+    size_t n_skipped; /* NULL keys, items outside the catalogue */
+} sq_interactions;
+/* All rows; users are numbered ascending by key into *users (owned). */
+rec_status sq_source_interactions(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                                  key_affinity user, key_affinity item, const catalog *items,
+                                  keyset **users, sq_interactions *out, rec_run *run,
+                                  rec_err *err);
+/* One user's rows: profile rows to `out` (raw, unmerged), every item touched to `seen`. */
+rec_status sq_source_user(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                          const rec_key *user, key_affinity item, const catalog *items,
+                          sq_interactions *out, bitmap *seen, rec_err *err);
+/* Clear from `allowed` what eligible= does not list and what owned= lists, for this user. */
+rec_status sq_source_rules(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                           const rec_key *user /* NULL: nobody */, key_affinity item,
+                           const catalog *items, bitmap *allowed, rec_err *err);
+
+/* ---- sq_model.c ------------------------------------------------------------------------------------------- */
+
+typedef enum { SOURCE_MODEL, SOURCE_FOLD_IN, SOURCE_CONTENT, SOURCE_POPULARITY } score_source;
+const char *score_source_name(score_source s);
+
+/* A view is one trained model joined with the catalogue as it is now: immutable, reference-counted, kept
+ * by the connection until the model or the data change. */
+struct sq_view {
+    int n_ref;
+    sq_view *next;          /* registry list */
+    sq_conn *conn;
+    char *schema, *name;    /* owned */
+    sq_model_cfg cfg;
+    key_affinity user_affinity, item_affinity;
+    sq_generation generation;
+    sq_token token;
+    catalog *items;         /* live catalogue; item numbers below are its numbers */
+    rec_model *model;       /* NULL before the first training, and for hybrids */
+    rec_model *popularity;  /* fallback; NULL before the first training */
+    uint32_t *model_item;   /* [n_items] model number or KEYS_NONE */
+    uint32_t *catalog_item; /* [model n_items] catalogue number or KEYS_NONE (item was deleted) */
+    keyset *trained_users;  /* and the hash of each one's history at training */
+    uint64_t *user_hash;
+    double now;             /* newest interaction at training */
+    double trained_at;      /* unix seconds, 0 = never */
+    int64_t trained_rows;
+    struct sq_view_member {
+        sq_view *view;      /* holds a reference */
+        uint32_t *item;     /* [n_items] the member's catalogue number or KEYS_NONE */
+        double weight;
+        bool is_content;
+        const char *label;  /* borrowed from cfg */
+    } member[HYBRID_MAX_MEMBERS];
+    size_t n_member;
+};
+/* 'model' or 'schema.model'. REC_RANGE if there is no such rec_model (names those there are); an untrained
+ * model is opened too (view->model NULL). Close with sq_view_close. */
+rec_status sq_view_open(sq_conn *c, const char *name, sq_view **out, rec_err *err);
+void sq_view_close(sq_view *v);
+/* REC_RANGE "taste has not been trained: SELECT rec_train('taste')" unless it can score. */
+rec_status sq_view_require_trained(const sq_view *v, rec_err *err);
+/* The catalogue with the language model of the view or of its members, for llm_* functions. */
+void sq_view_language(const sq_view *v, llm_context *out);
+size_t sq_view_n_items(const sq_view *v);
+
+typedef struct sq_who { /* who asks: a user, or a history, or nobody; and a sentence */
+    const rec_key *user;      /* NULL = none (already coerced) */
+    const char *history;      /* JSON array of item keys, or NULL */
+    size_t n_history;
+    const char *query;        /* a sentence, or NULL */
+    size_t n_query;
+    const query_request *request; /* the llm_rewrite object, or NULL (its like_items are catalogue numbers) */
+} sq_who;
+typedef struct sq_profile { /* what is known of them, in catalogue numbers */
+    sq_who who;           /* borrowed parts */
+    interaction *row;     /* owned; merged, ascending by item */
+    size_t n;
+    bitmap seen;          /* items touched */
+    bool is_known;        /* user was in the training data */
+    bool is_fresh;        /* history differs from training: fold_in */
+} sq_profile;
+rec_status sq_profile_read(sq_view *v, const sq_who *who, sq_profile *out, rec_err *err);
+void sq_profile_clear(sq_profile *p);
+
+typedef struct sq_scores { /* one score for every item of the catalogue */
+    size_t n;
+    float *score;      /* [n] owned */
+    uint8_t *source;   /* [n] score_source, owned */
+    float *cf, *content, *gate; /* [n] owned, hybrids only, NaN where absent */
+} sq_scores;
+rec_status sq_score(sq_view *v, const sq_profile *p, rec_run *run, sq_scores *out, rec_err *err);
+void sq_scores_clear(sq_scores *s);
+/* Items that may be shown: all, less seen (want_unseen; never for repeat=1), less owned and ineligible (of the view
+ * and of its members), less what request->filters refuses. */
+rec_status sq_allowed(sq_view *v, const sq_profile *p, bool want_unseen, bitmap *out,
+                      rec_err *err);
+/* Descending score, ties by a hash of the item key. Ranking values are negated scores. */
+rec_status sq_rank(const sq_view *v, const sq_scores *s, const bitmap *allowed, ranking *out,
+                   rec_err *err);
+/* What made the score: calls fn with catalogue item numbers (kind "item"), facets, terms. */
+rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn fn, void *ctx,
+                      rec_err *err);
+/* out[n_items of the catalogue]: similarity to item, NaN where unknown. */
+rec_status sq_similar(sq_view *v, uint32_t item, float *out, score_source *source, rec_err *err);
+
+/* ---- sq_train.c --------------------------------------------------------------------------------------------- */
+
+/* Train and store. standalone: rec_train (own short transactions; refused inside one); else the INSERT form,
+ * within the caller's transaction. *report: JSON text of what was done, owned. */
+rec_status sq_train(sq_conn *c, const char *name, const char *options, bool standalone,
+                    char **report, rec_err *err);
+
+/* ---- vt_tables.c: table functions ------------------------------------------------------------------------------ */
+
+/* One row of a table that describes table functions. Rows are pulled one by one; cells are borrowed until the
+ * next call. `open` gets argument values in the order of `args`, NULL where not given. */
+typedef struct tvf_result tvf_result;
+struct tvf_result {
+    bool (*next)(tvf_result *r, cell *row, rec_status *status, rec_err *err);
+    void (*close)(tvf_result *r);
+};
+typedef struct tvf_def {
+    const char *name;
+    const char *columns; /* "item, score REAL, rank INTEGER, source TEXT" */
+    const char *args;    /* "model, user, k": hidden columns, in order */
+    int n_required;      /* the first n arguments must be given */
+    bool direct_only;
+    int rank_column;     /* column in whose ascending order rows come; -1 none */
+    double cost;
+    rec_status (*open)(sq_conn *c, sqlite3_value **arg, tvf_result **out, rec_err *err);
+} tvf_def;
+/* Eager results: add rows (cells are copied), then hand over. */
+typedef struct tvf_rows tvf_rows;
+tvf_rows *tvf_rows_new(int n_column); /* NULL on OOM */
+rec_status tvf_rows_add(tvf_rows *r, const cell *row, rec_err *err);
+void tvf_rows_free(tvf_rows *r);
+tvf_result *tvf_rows_result(tvf_rows *taken); /* NULL on OOM (rows freed) */
+cell cell_null(void), cell_int(int64_t i), cell_real(double r), cell_text(const char *s, size_t n),
+    cell_str(const char *s); /* NULL text gives a NULL cell */
+int tvf_register(sq_conn *c, const tvf_def *def);        /* eponymous virtual table */
+int tvf_register_scalar(sq_conn *c, const tvf_def *def); /* the same as a JSON array */
+
+/* ---- the tables of rec.c: what is registered ---------------------------------------------------------------------- */
+
+typedef struct sq_function {
+    const char *name;
+    int n_arg; /* -1 = any */
+    int flags; /* SQLITE_UTF8 | ... */
+    void (*scalar)(sqlite3_context *, int, sqlite3_value **);
+    void (*step)(sqlite3_context *, int, sqlite3_value **); /* aggregates */
+    void (*final)(sqlite3_context *);
+} sq_function; /* user data of every function is its sq_conn */
+extern const sq_function fn_vector_functions[], fn_model_functions[], fn_llm_functions[]; /* end with NULL name */
+extern const tvf_def *const vt_table_functions[]; /* NULL-terminated: rec_recommend ... */
+extern const tvf_def *const vt_llm_functions[];
+int vt_index_register(sq_conn *c);
+int vt_model_register(sq_conn *c);
+int vt_llm_register(sq_conn *c); /* llm_models (writable) and other non-function tables */
+
+#endif

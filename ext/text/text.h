@@ -1,0 +1,193 @@
+/* text.h - words, catalogues and requests. No SQLite, no JSON, no network.
+ *
+ *     tokenize    UTF-8 text -> folded word stems                       tokenize.c
+ *     corpus      documents -> term dictionary and counts               tfidf.c
+ *     lsa         TF-IDF + randomised SVD: text -> vector                lsa.c
+ *     catalog     the items as they are now: keys, titles, facets        catalog.c
+ *     facets      filters over the catalogue                             facets.c
+ *     query       a sentence -> structured request (rules, no model)     query*.c
+ */
+#ifndef REC_TEXT_H
+#define REC_TEXT_H
+
+#include "../core/core.h"
+#include "../index/index.h"
+
+/* ---- tokenize.c ------------------------------------------------------------------------------ */
+
+#define TOKEN_MAX_BYTES 64
+typedef struct token {
+    char text[TOKEN_MAX_BYTES + 1]; /* folded: lower case, accents removed (Latin), stemmed if asked */
+    uint16_t n_text;
+    size_t begin, end; /* bytes of the original word in the input */
+    bool is_number, is_stop; /* English stop word */
+    bool after_break;  /* a sentence or clause mark stands before it */
+} token;
+typedef struct tokenizer {
+    const char *s; /* borrowed, need not be valid UTF-8 */
+    size_t n, at;
+    bool stem, internal_break;
+} tokenizer;
+void tokenizer_start(tokenizer *t, const char *s, size_t n, bool stem);
+/* Next word: letters and digits of any script (CJK: one character a token); an apostrophe
+ * inside a word is dropped ("director's" -> "director"). Words over TOKEN_MAX_BYTES are cut. */
+bool tokenizer_next(tokenizer *t, token *out);
+/* Porter2-like English stemmer, in place; leaves words with non-ASCII letters alone. */
+size_t stem_english(char *word, size_t n);
+/* Lower-case, accent-free copy for comparing names ("Amélie" -> "amelie"): returns length. */
+size_t text_fold(char *out, size_t cap, const char *s, size_t n);
+bool text_is_stop(const char *word, size_t n);
+/* Damerau-Levenshtein distance over bytes, at most `limit` (returns limit+1 beyond). */
+int text_edit_distance(const char *a, size_t na, const char *b, size_t nb, int limit);
+
+/* ---- tfidf.c: corpus -------------------------------------------------------------------------- */
+
+typedef struct corpus corpus; /* grows document by document; terms are stems */
+corpus *corpus_new(void);
+void corpus_free(corpus *c);
+/* Add text to document `doc` (may be called several times for one document; ascending doc). */
+rec_status corpus_add(corpus *c, uint32_t doc, const char *text, size_t nbyte, float weight,
+                      rec_err *err);
+/* Add one whole feature such as "genres=comedy" to a document, not tokenised. */
+rec_status corpus_add_feature(corpus *c, uint32_t doc, const char *name, size_t nbyte,
+                              float weight, rec_err *err);
+size_t corpus_n_docs(const corpus *c);
+size_t corpus_n_terms(const corpus *c);
+
+/* ---- lsa.c: the embedded embedder ---------------------------------------------------------------- */
+
+#define LSA_MIN_DIM     2
+#define LSA_MAX_DIM     1024
+#define LSA_DEFAULT_DIM 256
+#define LSA_MIN_DF      2
+typedef struct lsa lsa; /* vocabulary, idf, term vectors */
+typedef struct lsa_args {
+    uint32_t dim;     /* wanted; cut to what the data allow */
+    uint64_t seed;
+    uint32_t min_df;  /* terms in fewer documents are dropped (features are kept) */
+    float max_df;     /* share of documents above which a term is dropped, (0,1] */
+} lsa_args;
+/* Fit on a corpus: TF-IDF (1+log tf) * idf, unit rows, truncated SVD. docs: n_docs x dim unit
+ * document vectors (zero for empty documents), initialised here. */
+rec_status lsa_fit(const corpus *c, const lsa_args *args, lsa **out, mat *docs, rec_run *run,
+                   rec_err *err);
+uint32_t lsa_dim(const lsa *l);
+/* Fold any corpus document / text into the space: out[dim], unit length; false if no term is
+ * known (out is zero). Text, features and documents go through the same vocabulary. */
+bool lsa_embed(const lsa *l, const char *text, size_t nbyte, float *out);
+rec_status lsa_embed_corpus(const lsa *l, const corpus *c, mat *docs, rec_err *err);
+/* Terms nearest to a vector, best first: writes up to k term numbers; returns how many. */
+size_t lsa_near_terms(const lsa *l, const float *v, size_t k, uint32_t *term, float *score);
+const char *lsa_term(const lsa *l, uint32_t term, size_t *nbyte);    /* stem or feature */
+const char *lsa_surface(const lsa *l, uint32_t term, size_t *nbyte); /* most common full word */
+bool lsa_term_is_feature(const lsa *l, uint32_t term);
+uint32_t lsa_find_term(const lsa *l, const char *stem, size_t nbyte); /* KEYS_NONE if unknown */
+float lsa_idf(const lsa *l, uint32_t term);
+const float *lsa_term_vector(const lsa *l, uint32_t term);
+void lsa_free(lsa *l);
+void lsa_write(const lsa *l, bytes_writer *w);
+rec_status lsa_read(bytes_reader *r, lsa **out, rec_err *err);
+
+/* ---- catalog.c: the items as they are now ---------------------------------------------------------- */
+
+typedef enum { FACET_NUMBER, FACET_TEXT, FACET_MULTI, FACET_PATH } facet_type;
+#define CATALOG_MAX_FACETS 32
+typedef struct facet_spec { /* from facets='genres[|], year, category[>]' */
+    char name[64];
+    char sep[8];   /* "" none; "|" ...; ">" means a path */
+    bool is_path;
+} facet_spec;
+/* Parse the option text; column names and separators only. */
+rec_status facet_parse(const char *text, facet_spec *out, size_t *n, rec_err *err);
+
+/* Items numbered 0..n-1 in the order in which they were added; built in one pass, then read
+ * only. Facet values of text facets are interned: value number -> text, with counts. */
+typedef struct catalog catalog;
+catalog *catalog_new(const facet_spec *spec, size_t n_facets);
+void catalog_free(catalog *c);
+/* Adds an item and returns its number; a repeated key is ignored (*pos is the first's). Facet
+ * cells: NULL, number, or text ("Comedy|Drama", a JSON array of strings, or a path). */
+rec_status catalog_add(catalog *c, const rec_key *key, const char *title, size_t n_title,
+                       const cell *facets, uint32_t *pos, rec_err *err);
+rec_status catalog_finish(catalog *c, rec_err *err); /* types, vocabulary, counts, title index */
+size_t catalog_n_items(const catalog *c);
+uint32_t catalog_find(const catalog *c, const rec_key *key); /* KEYS_NONE if absent */
+rec_key catalog_key(const catalog *c, uint32_t item);
+const char *catalog_title(const catalog *c, uint32_t item, size_t *nbyte); /* NULL if none */
+size_t catalog_nbyte(const catalog *c);
+size_t catalog_n_facets(const catalog *c);
+const char *facet_name(const catalog *c, size_t facet);
+int facet_find(const catalog *c, const char *name, size_t nbyte); /* -1 if there is none */
+facet_type facet_kind(const catalog *c, size_t facet);
+size_t facet_n_values(const catalog *c, size_t facet); /* text kinds */
+const char *facet_value(const catalog *c, size_t facet, uint32_t value, size_t *nbyte);
+size_t facet_value_count(const catalog *c, size_t facet, uint32_t value); /* items that have it */
+void facet_range(const catalog *c, size_t facet, double *min, double *max); /* numbers */
+/* Values of an item: text kinds give value numbers (paths: with all ancestors). */
+size_t facet_item_values(const catalog *c, size_t facet, uint32_t item, const uint32_t **values);
+bool facet_item_number(const catalog *c, size_t facet, uint32_t item, double *out); /* false: NULL */
+
+/* ---- facets.c: filters (SQL.md section 5) ------------------------------------------------------------ */
+
+/* One condition on one facet. Text: any / all / none lists of values; number: min, max, and
+ * any / none as numbers. */
+typedef struct facet_cond {
+    char name[64];
+    char **any, **all, **none; /* owned text values (numbers as decimal text) */
+    size_t n_any, n_all, n_none;
+    bool has_min, has_max;
+    double min, max; /* inclusive */
+} facet_cond;
+typedef struct filters {
+    facet_cond *cond; /* owned */
+    size_t n_cond;
+} filters;
+void filters_clear(filters *f);
+facet_cond *filters_at(filters *f, const char *name, rec_err *err); /* found or added; NULL on OOM */
+rec_status facet_cond_add(facet_cond *c, char which /* 'a' any, 'l' all, 'n' none */,
+                          const char *value, size_t nbyte, rec_err *err);
+/* Clear the bits of items that fail. A NULL facet fails any, all, min, max and passes none.
+ * An unknown facet name is REC_RANGE and names the facets there are. */
+rec_status filters_apply(const filters *f, const catalog *c, bitmap *items, rec_err *err);
+/* One record against the filters without a catalogue (rec_match): value of facet `name`. */
+typedef bool (*filters_lookup)(void *ctx, const char *name, cell *out);
+bool filters_match(const filters *f, filters_lookup lookup, void *ctx, const facet_spec *spec,
+                   size_t n_spec);
+
+/* ---- query.c: a sentence -> a request ------------------------------------------------------------------ */
+
+typedef enum { INTENT_TRANSACTIONAL, INTENT_INFORMATIONAL, INTENT_NAVIGATIONAL, INTENT_CHITCHAT } query_intent;
+const char *query_intent_name(query_intent i);
+typedef struct text_list {
+    char **a; /* owned */
+    size_t n;
+} text_list;
+rec_status text_list_add(text_list *l, const char *s, size_t nbyte, rec_err *err);
+void text_list_clear(text_list *l);
+typedef struct query_request { /* the object of SQL.md section 5 */
+    char *query;               /* owned: what is left to search for */
+    text_list expansions, exclude;
+    query_intent intent;
+    filters filters;
+    uint32_t *like_items; /* owned: item numbers of the catalogue */
+    size_t n_like;
+    double confidence; /* 0..1 */
+    bool needs_clarification;
+    char *question; /* owned or NULL */
+} query_request;
+void query_request_clear(query_request *q);
+/* The rules: numbers, ranges, decades, negation, titles, facet values, intent. Every value is
+ * in the catalogue's vocabulary, every number follows from the text. catalog and lsa may be
+ * NULL (then there are no filters / no expansions). */
+rec_status query_parse(const char *text, size_t nbyte, const catalog *c, const lsa *l,
+                       query_request *out, rec_err *err);
+/* Titles that the text names, longest first: item numbers and the bytes that name them. */
+typedef struct title_hit {
+    uint32_t item;
+    size_t begin, end;
+    double score; /* 1 = verbatim */
+} title_hit;
+rec_status query_find_titles(const char *text, size_t nbyte, const catalog *c, title_hit *out,
+                             size_t cap, size_t *n, rec_err *err);
+
+#endif
