@@ -126,15 +126,24 @@ rec_status sq_part_read(sqlite3 *db, const char *schema, const char *name, const
 
 typedef struct sq_view sq_view;
 typedef struct sq_index sq_index;
+typedef struct sq_progress { /* of the one long computation that runs on a connection */
+    const char *name;     /* what is trained; borrowed, set before sq_run_init */
+    const char *path;     /* file to append to, or NULL */
+    char phase[40];       /* last shown */
+    double started, last, last_done;
+    bool to_terminal, is_drawn;
+} sq_progress;
 struct sq_conn { /* one per connection; reference-counted by every function and module */
     sqlite3 *db;
     int n_ref;
-    sqlite3_stmt *poll;   /* SELECT 1, before 3.41 */
     llm_session *llm;
     sq_view *views;       /* list: newest view of each model */
     sq_index *indexes;    /* list: memory of each index */
+    void (*drop_indexes)(sq_conn *c); /* set by sq_index.c with the first index; frees the list */
     char *last_call;      /* table functions: see vt_tables.c */
     int depth;            /* nesting of sq_view_open, for cycles */
+    sq_progress progress;
+    void *log;            /* sq_train.c: collects epochs while a training runs */
 };
 sq_conn *sq_conn_new(sqlite3 *db); /* n_ref 1 */
 void sq_conn_ref(sq_conn *c);
@@ -152,6 +161,8 @@ typedef struct sq_token {
 } sq_token;
 rec_status sq_token_read(sq_conn *c, const char *schema, sq_token *out, rec_err *err);
 bool sq_token_equal(const sq_token *a, const sq_token *b);
+/* The same without the rule on write transactions: for two calls of one running statement only. */
+bool sq_token_same_statement(const sq_token *a, const sq_token *b);
 
 /* ---- sq_plan.c -------------------------------------------------------------------------------------- */
 
@@ -271,6 +282,8 @@ struct sq_view {
  * model is opened too (view->model NULL). Close with sq_view_close. */
 rec_status sq_view_open(sq_conn *c, const char *name, sq_view **out, rec_err *err);
 void sq_view_close(sq_view *v);
+/* Forget the kept views of one model, or (schema NULL) of all: the model was dropped, renamed, detached. */
+void sq_views_drop(sq_conn *c, const char *schema, const char *name);
 /* REC_RANGE "taste has not been trained: SELECT rec_train('taste')" unless it can score. */
 rec_status sq_view_require_trained(const sq_view *v, rec_err *err);
 /* The catalogue with the language model of the view or of its members, for llm_* functions. */
