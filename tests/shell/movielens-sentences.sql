@@ -1,4 +1,4 @@
--- Thirty fixed sentences through the whole pipeline, for two users of disjoint taste: 599 and 12 (run by movielens.sh).
+-- Thirty fixed sentences through the whole pipeline, for two users of disjoint taste: 309 and 210 (run by movielens.sh).
 CREATE TEMP TABLE sentence(id INTEGER PRIMARY KEY, text TEXT);
 INSERT INTO sentence(text) VALUES
  ('a darker film in the spirit of Spirited Away, after 2005'),
@@ -32,7 +32,7 @@ INSERT INTO sentence(text) VALUES
  ('a courtroom drama'),
  ('an alien invasion, except comedies');
 CREATE TEMP TABLE reader_of(user_id INTEGER PRIMARY KEY);
-INSERT INTO reader_of VALUES (599), (12);
+INSERT INTO reader_of VALUES (309), (210);
 CREATE TEMP TABLE request AS SELECT id, text, llm_rewrite(text, 'reader') AS q FROM sentence;
 CREATE TEMP TABLE answer AS
   SELECT s.id, u.user_id, x.rank, x.id AS movie_id, x.status
