@@ -140,7 +140,7 @@ struct sq_conn { /* one per connection; reference-counted by every function and 
     sq_view *views;       /* list: newest view of each model */
     sq_index *indexes;    /* list: memory of each index */
     void (*drop_indexes)(sq_conn *c); /* set by sq_index.c with the first index; frees the list */
-    char *last_call;      /* table functions: see vt_tables.c */
+    struct tvf_memo *last_call; /* vt_tables.c: last call's rows, one block of rec_malloc */
     int depth;            /* nesting of sq_view_open, for cycles */
     sq_progress progress;
     void *log;            /* sq_train.c: collects epochs while a training runs */
@@ -340,7 +340,7 @@ rec_status sq_train(sq_conn *c, const char *name, const char *options, bool stan
 /* ---- vt_tables.c: table functions ------------------------------------------------------------------------------ */
 
 /* One row of a table that describes table functions. Rows are pulled one by one; cells are borrowed until the
- * next call. `open` gets argument values in the order of `args`, NULL where not given. */
+ * next call. `open` gets argument values in the order of `args`, NULL where not given; they stay valid until close. */
 typedef struct tvf_result tvf_result;
 struct tvf_result {
     bool (*next)(tvf_result *r, cell *row, rec_status *status, rec_err *err);
