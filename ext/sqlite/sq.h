@@ -189,6 +189,7 @@ void predicate_free(predicate *p);
 typedef struct sq_member {
     char label[64]; /* cf */
     char *model;    /* owned; name or schema.name */
+    double weight;  /* share in the blend, >= 0: gate=weighted(cf=.7, content=.3); default 1 */
 } sq_member;
 typedef struct sq_model_cfg { /* a CREATE statement with the overrides of <name>_state applied */
     const rec_model_ops *ops;
@@ -250,12 +251,14 @@ const char *score_source_name(score_source s);
 
 /* A view is one trained model joined with the catalogue as it is now: immutable, reference-counted, kept
  * by the connection until the model or the data change. */
+typedef struct sq_loaded sq_loaded; /* what was read from <name>_data; shared by views */
 struct sq_view {
     int n_ref;
     sq_view *next;          /* registry list */
     sq_conn *conn;
     char *schema, *name;    /* owned */
-    sq_model_cfg cfg;
+    sq_model_cfg cfg;       /* hybrids without items= have those of a member */
+    sq_loaded *loaded;      /* holds a reference; owns model .. user_hash below */
     key_affinity user_affinity, item_affinity;
     sq_generation generation;
     sq_token token;
@@ -264,9 +267,11 @@ struct sq_view {
     rec_model *popularity;  /* fallback; NULL before the first training */
     uint32_t *model_item;   /* [n_items] model number or KEYS_NONE */
     uint32_t *catalog_item; /* [model n_items] catalogue number or KEYS_NONE (item was deleted) */
+    uint32_t *tie_item;     /* [n_items] items in the order in which equal scores are listed */
     keyset *trained_users;  /* and the hash of each one's history at training */
     uint64_t *user_hash;
     double now;             /* newest interaction at training */
+    double liked_value;     /* explicit: the rating that an item of `history` stands for */
     double trained_at;      /* unix seconds, 0 = never */
     int64_t trained_rows;
     struct sq_view_member {
@@ -282,6 +287,14 @@ struct sq_view {
  * model is opened too (view->model NULL). Close with sq_view_close. */
 rec_status sq_view_open(sq_conn *c, const char *name, sq_view **out, rec_err *err);
 void sq_view_close(sq_view *v);
+/* For cursors and auxdata, which live within one statement: open into *held if it is NULL, else keep *held as
+ * long as nothing changed, also inside a write transaction (where sq_view_open reads everything again). */
+rec_status sq_view_hold(sq_conn *c, const char *name, sq_view **held, rec_err *err);
+/* Every rec_model of every schema: fn(ctx, schema, name). */
+rec_status sq_model_each(sq_conn *c,
+                         rec_status (*fn)(void *ctx, const char *schema, const char *name,
+                                          rec_err *err),
+                         void *ctx, rec_err *err);
 /* Forget the kept views of one model, or (schema NULL) of all: the model was dropped, renamed, detached. */
 void sq_views_drop(sq_conn *c, const char *schema, const char *name);
 /* REC_RANGE "taste has not been trained: SELECT rec_train('taste')" unless it can score. */
@@ -298,14 +311,17 @@ typedef struct sq_who { /* who asks: a user, or a history, or nobody; and a sent
     size_t n_query;
     const query_request *request; /* the llm_rewrite object, or NULL (its like_items are catalogue numbers) */
 } sq_who;
-typedef struct sq_profile { /* what is known of them, in catalogue numbers */
+typedef struct sq_profile sq_profile;
+struct sq_profile { /* what is known of them, in catalogue numbers */
     sq_who who;           /* borrowed parts */
     interaction *row;     /* owned; merged, ascending by item */
     size_t n;
     bitmap seen;          /* items touched */
     bool is_known;        /* user was in the training data */
     bool is_fresh;        /* history differs from training: fold_in */
-} sq_profile;
+    sq_profile *member;   /* hybrids: [n_member], owned; each in its member's catalogue numbers */
+    size_t n_member;
+};
 rec_status sq_profile_read(sq_view *v, const sq_who *who, sq_profile *out, rec_err *err);
 void sq_profile_clear(sq_profile *p);
 
@@ -321,9 +337,12 @@ void sq_scores_clear(sq_scores *s);
  * and of its members), less what request->filters refuses. */
 rec_status sq_allowed(sq_view *v, const sq_profile *p, bool want_unseen, bitmap *out,
                       rec_err *err);
-/* Descending score, ties by a hash of the item key. Ranking values are negated scores. */
+/* Descending score, ties by a hash of the item key (so entries hold places in tie_item, not items: pull with
+ * sq_rank_next). Clear with ranking_clear. */
 rec_status sq_rank(const sq_view *v, const sq_scores *s, const bitmap *allowed, ranking *out,
                    rec_err *err);
+/* The next best: catalogue number and score. false at the end. */
+bool sq_rank_next(const sq_view *v, ranking *r, uint32_t *item, float *score);
 /* What made the score: calls fn with catalogue item numbers (kind "item"), facets, terms. */
 rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn fn, void *ctx,
                       rec_err *err);
