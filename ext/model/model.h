@@ -28,13 +28,19 @@
 
 /* ---- model.c: options and registry ---------------------------------------------------------- */
 
-typedef enum { OPT_INT, OPT_REAL, OPT_TEXT, OPT_ENUM } opt_kind;
+typedef enum {
+    OPT_INT,
+    OPT_REAL,
+    OPT_TEXT,
+    OPT_ENUM,
+    OPT_FORM /* a name with an optional number: lsa(256); choices lists the names */
+} opt_kind;
 typedef struct model_option {
     const char *name;
     opt_kind kind;
-    double min, max;     /* OPT_INT, OPT_REAL: inclusive */
+    double min, max;     /* OPT_INT, OPT_REAL, the number of OPT_FORM: inclusive */
     const char *def;     /* default, as it would be written; NULL = none */
-    const char *choices; /* OPT_ENUM: "cosine|bm25" */
+    const char *choices; /* OPT_ENUM, OPT_FORM: "cosine|bm25" */
     const char *help;    /* half a sentence with its unit */
 } model_option;
 #define MODEL_MAX_OPTIONS 32
@@ -51,6 +57,8 @@ void options_clear(model_options *o);
  * ours (when false nothing was done and REC_OK is returned). */
 rec_status options_set(model_options *o, const char *name, const char *value, bool *known,
                        rec_err *err);
+/* The number; for OPT_ENUM the place in choices, for OPT_FORM the number in brackets (that of
+ * the default when there are none). 0 for an option that the algorithm does not have. */
 double opt_num(const model_options *o, const char *name);
 const char *opt_text(const model_options *o, const char *name); /* value or default or NULL */
 
