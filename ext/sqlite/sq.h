@@ -10,6 +10,7 @@
  *     sq_plan      constraints and predicates shared by the virtual tables
  *     sq_index     rec_index: memory and shadow tables in step
  *     sq_options   rec_model: the parsed CREATE statement
+ *     sq_expr      positive=: an expression from the schema, made safe
  *     sq_source    reads the user's ordinary tables
  *     sq_model     a trained model with the live catalogue: views, profiles, scores
  *     sq_train     training, both ways
@@ -188,13 +189,13 @@ void predicate_free(predicate *p);
 #define SQ_MAX_TEXT_COLUMNS 16
 typedef struct sq_member {
     char label[64]; /* cf */
-    char *model;    /* owned; name or schema.name */
-    double weight;  /* share in the blend, >= 0: gate=weighted(cf=.7, content=.3); default 1 */
+    char *model;    /* owned; name in the schema of the hybrid, or schema.name */
 } sq_member;
 typedef struct sq_model_cfg { /* a CREATE statement with the overrides of <name>_state applied */
     const rec_model_ops *ops;
     model_options options;
     signal_spec signal;
+    bool has_feedback; /* feedback= was given */
     char *interactions, *user, *item, *value, *time, *event, *positive; /* owned or NULL */
     char *items, *item_key, *title;
     char *text[SQ_MAX_TEXT_COLUMNS];
@@ -214,8 +215,27 @@ rec_status sq_cfg_set(sq_model_cfg *cfg, const char *name, const char *value, co
                       rec_err *err);
 void sq_cfg_clear(sq_model_cfg *cfg);
 
+/* ---- sq_expr.c ------------------------------------------------------------------------------------------- */
+
+#define SQ_MAX_COLUMNS 2000 /* SQLite's own default limit */
+typedef struct sq_columns { /* of a table or view */
+    char **name;            /* owned, as SQLite spells them */
+    key_affinity *affinity; /* of the declared type */
+    bool *is_typed;         /* INTEGER or TEXT affinity is declared */
+    size_t n;
+} sq_columns;
+/* An expression over the columns of one row (no calls, no sub-queries), written anew with every column as
+ * t."name". REC_RANGE names the token that is not allowed. *out: owned. */
+rec_status sq_expr_write(const char *text, const sq_columns *columns, char **out, rec_err *err);
+
 /* ---- sq_source.c ---------------------------------------------------------------------------------------- */
 
+/* The columns of a source; REC_RANGE if it is not there. Source names resolve in `schema` ("temp": as SQLite). */
+rec_status sq_columns_read(sq_conn *c, const char *schema, const char *source, sq_columns *out,
+                           rec_err *err);
+int sq_columns_find(const sq_columns *t, const char *name); /* -1 if there is none */
+void sq_columns_list(const sq_columns *t, char *out, size_t cap); /* "a, b, c" for messages */
+void sq_columns_clear(sq_columns *t);
 /* Check at CREATE that every table and column named exists and can be read; find key affinities. */
 rec_status sq_source_check(sq_conn *c, const char *schema, const char *table,
                            const sq_model_cfg *cfg, key_affinity *user, key_affinity *item,
