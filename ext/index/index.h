@@ -138,7 +138,7 @@ typedef struct predicate {
 /* Does the cell satisfy the predicate? NULL comparisons are false (unknown). LIKE folds
  * ASCII case and knows % and _; GLOB knows * ? [..]; both match whole UTF-8 characters. */
 bool predicate_match(const predicate *p, const cell *c);
-void predicate_sort_set(predicate *p); /* sort and drop NULLs and duplicates */
+void predicate_sort_set(predicate *p); /* sort ascending, drop NULLs */
 
 typedef struct filter_table filter_table; /* columns of cells by slot */
 filter_table *filter_new(int n_column);

@@ -60,10 +60,21 @@ typedef enum { AFFINITY_INTEGER, AFFINITY_TEXT } key_affinity;
  * *buf when needed). false: NULL, or no key can equal it. A blob is REC_RANGE. */
 bool sq_key(const cell *c, key_affinity a, char buf[32], rec_key *out, rec_status *status,
             rec_err *err);
+/* Affinity of a declared type, as SQLite finds it: 'i' integer, 'r' real, 'n' numeric, 't' text, 'b' none. */
+char sq_affinity(const char *type);
+/* The value as a column of that affinity would store it. Owned: sq_cell_free. */
+rec_status sq_value_as(sqlite3_value *v, char affinity, cell *out, rec_err *err);
+rec_status sq_cell_copy(const cell *c, cell *out, rec_err *err); /* owned: sq_cell_free */
+void sq_cell_free(cell *c);
 /* Vector argument: BLOB = little-endian float32, or text = JSON array. *out: float[*dim], owned.
  * want_dim 0 = any. NULL value: *out NULL and REC_OK. `what` starts the message. */
 rec_status sq_vector(sqlite3_value *v, uint32_t want_dim, const char *what, float **out,
                      uint32_t *dim, rec_err *err);
+/* BLOBs that rec_vector(x, type) made carry SQ_VECTOR_SUBTYPE + type; sq_vector reads them. */
+#define SQ_VECTOR_SUBTYPE 0xE0u
+vec_type sq_vector_subtype(sqlite3_value *v); /* VEC_F32 for everything else */
+rec_status sq_vector_from_bytes(vec_type t, const void *p, size_t nbyte, const char *what,
+                                float **out, uint32_t *dim, rec_err *err);
 
 /* ---- sq_args.c ---------------------------------------------------------------------------------- */
 
@@ -99,6 +110,12 @@ rec_status sq_exec(sqlite3 *db, const char *what, rec_err *err, const char *fmt,
 typedef struct sq_generation {
     uint64_t counter, nonce;
 } sq_generation;
+bool sq_generation_equal(const sq_generation *a, const sq_generation *b);
+/* The stored record v: its newest pair; whether `old` is in it. For callers with a statement of their own. */
+rec_status sq_generation_parse(const char *name, const cell *v, sq_generation *out, rec_err *err);
+bool sq_generation_in(const cell *v, const sq_generation *old);
+rec_status sq_state_create(sqlite3 *db, const char *schema, const char *name, rec_err *err);
+rec_status sq_data_create(sqlite3 *db, const char *schema, const char *name, rec_err *err);
 rec_status sq_generation_read(sqlite3 *db, const char *schema, const char *name,
                               sq_generation *out, rec_err *err);
 /* Is `old` on the line of history that leads to the stored generation? */
@@ -172,17 +189,24 @@ bool sq_token_same_statement(const sq_token *a, const sq_token *b);
 typedef struct plan_item {
     char op; /* '=' eq, '!' ne, '<' '>' 'l' le 'g' ge, 'i' is, 'j' isnot, 'n' isnull, 'N' notnull, 'I' in-list, 'L' like, 'G' glob, 'k' limit, 'o' offset, 'm' match */
     int column;
+    bool is_literal; /* the right side is a literal (sqlite3_vtab_rhs_value knows it) */
 } plan_item;
 #define PLAN_MAX_ITEMS 64
 /* The letter for an sqlite op code, 0 if we do not take it. */
 char plan_op_letter(int sqlite_op);
 char *plan_write(const plan_item *items, size_t n); /* sqlite3_malloc'ed idxStr */
 rec_status plan_read(const char *idx_str, plan_item *items, size_t *n, rec_err *err);
-/* A predicate from an item and its argument (IN lists through sqlite3_vtab_in_first/next when is_list):
- * owned copies; predicate_free. affinity: 'i','r','t','b' or 0 of the column's declared type. */
+/* A predicate from an item and its argument (IN lists, letter 'I', through sqlite3_vtab_in_first/next):
+ * owned copies; predicate_free. affinity: sq_affinity of the column's declared type. out->column is
+ * PLAN_NO_PREDICATE when only SQLite can decide: skip it. */
+#define PLAN_NO_PREDICATE (-1)
 rec_status plan_predicate(const plan_item *item, sqlite3_value *arg, char affinity,
                           predicate *out, rec_err *err);
 void predicate_free(predicate *p);
+
+/* ---- sq_index.c --------------------------------------------------------------------------------------- */
+
+void sq_index_free_all(sq_conn *c); /* the last reference to a connection is going */
 
 /* ---- sq_options.c ------------------------------------------------------------------------------------- */
 
