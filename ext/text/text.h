@@ -1,9 +1,12 @@
 /* text.h - words, catalogues and requests. No SQLite, no JSON, no network.
  *
- *     tokenize    UTF-8 text -> folded word stems                       tokenize.c
+ *     tokenize    UTF-8 text -> folded word stems                       tokenize.c, stem.c
+ *     dict        strings <-> numbers, with spelling search              dict.c
  *     corpus      documents -> term dictionary and counts               tfidf.c
  *     lsa         TF-IDF + randomised SVD: text -> vector                lsa.c
- *     catalog     the items as they are now: keys, titles, facets        catalog.c
+ *     catalog     the items as they are now: keys, titles, facets        spec.c, catalog.c
+ *     vocabulary  phrases -> facet values, roles of facets               vocabulary.c
+ *     titles      titles as typed -> items                               titles.c
  *     facets      filters over the catalogue                             facets.c
  *     query       a sentence -> structured request (rules, no model)     query*.c
  */
@@ -13,7 +16,12 @@
 #include "../core/core.h"
 #include "../index/index.h"
 
-/* ---- tokenize.c ------------------------------------------------------------------------------ */
+/* ---- tokenize.c ------------------------------------------------------------------ */
+
+#define UTF8_BAD UINT32_MAX
+/* Character at s[*at], *at < n; *at moves past it. A byte that is not valid UTF-8 is UTF8_BAD. */
+uint32_t utf8_next(const char *s, size_t n, size_t *at);
+size_t utf8_put(char *out, uint32_t c); /* writes 1..4 bytes, returns how many */
 
 #define TOKEN_MAX_BYTES 64
 typedef struct token {
@@ -37,12 +45,45 @@ size_t stem_english(char *word, size_t n);
 /* Lower-case, accent-free copy for comparing names ("Amélie" -> "amelie"): returns length. */
 size_t text_fold(char *out, size_t cap, const char *s, size_t n);
 bool text_is_stop(const char *word, size_t n);
+bool text_in_list(const char *const *sorted, size_t n_list, const char *word, size_t n);
 /* Damerau-Levenshtein distance over bytes, at most `limit` (returns limit+1 beyond). */
 int text_edit_distance(const char *a, size_t na, const char *b, size_t nb, int limit);
 
-/* ---- tfidf.c: corpus -------------------------------------------------------------------------- */
+/* ---- dict.c: strings numbered 0..n-1 in order of insertion ----------------------- */
 
-typedef struct corpus corpus; /* grows document by document; terms are stems */
+typedef struct dict dict;
+dict *dict_new(void);
+void dict_free(dict *d);
+size_t dict_count(const dict *d);
+rec_status dict_add(dict *d, const char *s, size_t nbyte, uint32_t *pos, rec_err *err);
+uint32_t dict_find(const dict *d, const char *s, size_t nbyte); /* KEYS_NONE if absent */
+/* Borrowed until the next dict_add; NUL-terminated. */
+const char *dict_get(const dict *d, uint32_t pos, size_t *nbyte);
+size_t dict_nbyte(const dict *d);
+/* Prepare dict_near; strings added later are not found by it. */
+rec_status dict_index_spelling(dict *d, rec_err *err);
+/* Nearest string at an edit distance of 1..limit (limit <= 2; every string at distance 1 is
+ * seen, at distance 2 those that one deletion on either side can reach). Ties: the first that
+ * was added. KEYS_NONE if there is none; *distance may be NULL. */
+uint32_t dict_near(const dict *d, const char *s, size_t nbyte, int limit, int *distance);
+
+/* ---- tfidf.c: corpus ------------------------------------------------------------- */
+
+typedef struct corpus_entry {
+    uint32_t term;
+    float weight; /* sum of the weights with which the term was added, > 0 */
+} corpus_entry;
+typedef struct corpus { /* grows document by document; terms are stems; read by lsa.c */
+    dict *words, *terms;    /* unstemmed words; stems and features */
+    uint32_t *word_term;    /* by word: its stem */
+    uint32_t *word_count;   /* by word: occurrences */
+    uint8_t *is_feature;    /* by term */
+    uint32_t *mark;         /* by term: entry where it was last put */
+    corpus_entry *entry;    /* documents one after the other */
+    size_t *doc_start;      /* n_docs + 1, into entry */
+    size_t n_docs, n_entry;
+    size_t cap_word_term, cap_word_count, cap_feature, cap_mark, cap_entry, cap_doc;
+} corpus;
 corpus *corpus_new(void);
 void corpus_free(corpus *c);
 /* Add text to document `doc` (may be called several times for one document; ascending doc). */
@@ -51,15 +92,17 @@ rec_status corpus_add(corpus *c, uint32_t doc, const char *text, size_t nbyte, f
 /* Add one whole feature such as "genres=comedy" to a document, not tokenised. */
 rec_status corpus_add_feature(corpus *c, uint32_t doc, const char *name, size_t nbyte,
                               float weight, rec_err *err);
+bool corpus_is_content(const token *t); /* is the (unstemmed) token a term? */
 size_t corpus_n_docs(const corpus *c);
 size_t corpus_n_terms(const corpus *c);
 
-/* ---- lsa.c: the embedded embedder ---------------------------------------------------------------- */
+/* ---- lsa.c: the embedded embedder ------------------------------------------------ */
 
 #define LSA_MIN_DIM     2
 #define LSA_MAX_DIM     1024
 #define LSA_DEFAULT_DIM 256
 #define LSA_MIN_DF      2
+#define LSA_MAX_TERMS   131072 /* features first, then words by document frequency */
 typedef struct lsa lsa; /* vocabulary, idf, term vectors */
 typedef struct lsa_args {
     uint32_t dim;     /* wanted; cut to what the data allow */
@@ -76,7 +119,9 @@ uint32_t lsa_dim(const lsa *l);
  * known (out is zero). Text, features and documents go through the same vocabulary. */
 bool lsa_embed(const lsa *l, const char *text, size_t nbyte, float *out);
 rec_status lsa_embed_corpus(const lsa *l, const corpus *c, mat *docs, rec_err *err);
-/* Terms nearest to a vector, best first: writes up to k term numbers; returns how many. */
+/* Words (no features, no numbers) nearest to a vector, best first: writes up to k <=
+ * LSA_MAX_NEAR term numbers; returns how many. */
+#define LSA_MAX_NEAR 64
 size_t lsa_near_terms(const lsa *l, const float *v, size_t k, uint32_t *term, float *score);
 const char *lsa_term(const lsa *l, uint32_t term, size_t *nbyte);    /* stem or feature */
 const char *lsa_surface(const lsa *l, uint32_t term, size_t *nbyte); /* most common full word */
@@ -88,10 +133,11 @@ void lsa_free(lsa *l);
 void lsa_write(const lsa *l, bytes_writer *w);
 rec_status lsa_read(bytes_reader *r, lsa **out, rec_err *err);
 
-/* ---- catalog.c: the items as they are now ---------------------------------------------------------- */
+/* ---- catalog.c: the items as they are now ---------------------------------------- */
 
 typedef enum { FACET_NUMBER, FACET_TEXT, FACET_MULTI, FACET_PATH } facet_type;
 #define CATALOG_MAX_FACETS 32
+#define FACET_MAX_VALUE    512 /* bytes of a text value; longer ones are cut */
 typedef struct facet_spec { /* from facets='genres[|], year, category[>]' */
     char name[64];
     char sep[8];   /* "" none; "|" ...; ">" means a path */
@@ -99,10 +145,23 @@ typedef struct facet_spec { /* from facets='genres[|], year, category[>]' */
 } facet_spec;
 /* Parse the option text; column names and separators only. */
 rec_status facet_parse(const char *text, facet_spec *out, size_t *n, rec_err *err);
+/* Calls fn for every value of a text cell: the elements of a JSON array of strings, the parts
+ * between separators, or a path with all its ancestors ("a>b>c": a, a>b, a>b>c). Values are
+ * trimmed, never empty. Returns whether it was an array. The first failure stops it. */
+typedef rec_status (*facet_value_fn)(void *ctx, const char *value, size_t nbyte, rec_err *err);
+rec_status facet_split(const facet_spec *spec, const char *text, size_t nbyte, bool *is_array,
+                       facet_value_fn fn, void *ctx, rec_err *err);
+/* How values are compared: folded, spaces collapsed, no spaces around the > of a path.
+ * out[FACET_MAX_VALUE]; returns the length. */
+size_t facet_fold(char *out, const char *s, size_t n);
+/* A number that is the whole text (spaces around it allowed). */
+bool text_whole_number(const char *s, size_t n, double *out);
 
 /* Items numbered 0..n-1 in the order in which they were added; built in one pass, then read
  * only. Facet values of text facets are interned: value number -> text, with counts. */
 typedef struct catalog catalog;
+typedef struct title_index title_index;
+typedef struct vocabulary vocabulary;
 catalog *catalog_new(const facet_spec *spec, size_t n_facets);
 void catalog_free(catalog *c);
 /* Adds an item and returns its number; a repeated key is ignored (*pos is the first's). Facet
@@ -121,13 +180,74 @@ int facet_find(const catalog *c, const char *name, size_t nbyte); /* -1 if there
 facet_type facet_kind(const catalog *c, size_t facet);
 size_t facet_n_values(const catalog *c, size_t facet); /* text kinds */
 const char *facet_value(const catalog *c, size_t facet, uint32_t value, size_t *nbyte);
+/* Mark (set to 1) the values of a text facet that equal s when folded; returns how many. */
+size_t facet_mark_equal(const catalog *c, size_t facet, const char *s, size_t nbyte,
+                        uint8_t *mark);
 size_t facet_value_count(const catalog *c, size_t facet, uint32_t value); /* items that have it */
 void facet_range(const catalog *c, size_t facet, double *min, double *max); /* numbers */
 /* Values of an item: text kinds give value numbers (paths: with all ancestors). */
 size_t facet_item_values(const catalog *c, size_t facet, uint32_t item, const uint32_t **values);
 bool facet_item_number(const catalog *c, size_t facet, uint32_t item, double *out); /* false: NULL */
+const title_index *catalog_titles(const catalog *c);   /* NULL until catalog_finish */
+const vocabulary *catalog_vocabulary(const catalog *c); /* NULL until catalog_finish */
 
-/* ---- facets.c: filters (SQL.md section 5) ------------------------------------------------------------ */
+/* ---- titles.c: titles as somebody would type them -------------------------------- */
+
+#define TITLE_MAX_WORDS 24
+typedef struct title_key { /* zero-filled, then title_key_add word by word */
+    char text[200];
+    size_t n, n_words;
+    bool is_full, has_article; /* too long to be a key; a leading article was left out */
+} title_key;
+void title_key_add(title_key *k, const char *word, size_t n); /* word: folded, not stemmed */
+rec_status titles_build(const catalog *c, title_index **out, rec_err *err);
+void titles_free(title_index *x);
+size_t titles_nbyte(const title_index *x);
+uint32_t titles_key(const title_index *x, const title_key *k); /* exact; KEYS_NONE if absent */
+/* Most similar key by spelling and words; score 0..1, 1 = the same words. */
+uint32_t titles_fuzzy(const title_index *x, const title_key *k, double *score);
+/* Items that have the key, ascending, full titles before short forms ("Star Wars" for "Star
+ * Wars: Episode IV"); is_short: even the first is a short form. */
+size_t titles_items(const title_index *x, uint32_t key, const uint32_t **items, bool *is_short);
+bool titles_has_word(const title_index *x, const char *word, size_t n);
+
+/* ---- vocabulary.c, synonyms.c: which phrase names which value -------------------- */
+
+typedef enum {
+    ROLE_NONE, ROLE_YEAR, ROLE_PRICE, ROLE_RATING, ROLE_RUNTIME, ROLE_PAGES, ROLE_AGE,
+    ROLE_STOCK, ROLE_FLAG /* numbers 0 and 1 */,
+    ROLE_LANGUAGE, ROLE_COUNTRY, ROLE_PERSON, ROLE_KIND, ROLE_BRAND, ROLE_COLOUR
+} facet_role;
+typedef enum { /* best first */
+    VOCAB_NAME, VOCAB_LEAF, VOCAB_PART, VOCAB_SYNONYM, VOCAB_SURNAME, VOCAB_N_RANKS
+} vocab_rank;
+typedef struct vocab_entry {
+    uint32_t value;
+    uint16_t facet;
+    uint8_t rank; /* vocab_rank */
+} vocab_entry;
+#define VOCAB_MAX_WORDS    6
+#define VOCAB_MAX_ENTRIES  32 /* values of one phrase */
+#define VOCAB_MIN_SPELLING 5
+typedef struct vocab_phrase { /* zero-filled, then word by word */
+    char light[160], full[160]; /* plural endings off; full stems behind a mark */
+    size_t n_light, n_full, n_words, n_content;
+    bool is_full;
+} vocab_phrase;
+void vocab_phrase_add(vocab_phrase *p, const token *t); /* t unstemmed */
+size_t word_singular(char *w, size_t n); /* in place; may write up to 8 bytes */
+extern const char *const text_synonyms[]; /* NULL-terminated; synonyms.c tells the form */
+rec_status vocabulary_build(const catalog *c, vocabulary **out, rec_err *err);
+void vocabulary_free(vocabulary *v);
+size_t vocabulary_nbyte(const vocabulary *v);
+facet_role vocabulary_role(const vocabulary *v, size_t facet);
+/* Entries of a phrase, best rank first (borrowed); returns how many. */
+size_t vocabulary_find(const vocabulary *v, const char *phrase, size_t n, const vocab_entry **e);
+size_t vocabulary_match(const vocabulary *v, const vocab_phrase *p, const vocab_entry **e);
+/* The same for a misspelt phrase: same first letter, distance 1 (2 from 8 letters on). */
+size_t vocabulary_near(const vocabulary *v, const char *phrase, size_t n, const vocab_entry **e);
+
+/* ---- facets.c: filters (SQL.md section 5) ---------------------------------------- */
 
 /* One condition on one facet. Text: any / all / none lists of values; number: min, max, and
  * any / none as numbers. */
@@ -154,7 +274,7 @@ typedef bool (*filters_lookup)(void *ctx, const char *name, cell *out);
 bool filters_match(const filters *f, filters_lookup lookup, void *ctx, const facet_spec *spec,
                    size_t n_spec);
 
-/* ---- query.c: a sentence -> a request ------------------------------------------------------------------ */
+/* ---- query.c: a sentence -> a request -------------------------------------------- */
 
 typedef enum { INTENT_TRANSACTIONAL, INTENT_INFORMATIONAL, INTENT_NAVIGATIONAL, INTENT_CHITCHAT } query_intent;
 const char *query_intent_name(query_intent i);
