@@ -430,6 +430,83 @@ cell cell_null(void), cell_int(int64_t i), cell_real(double r), cell_text(const 
 int tvf_register(sq_conn *c, const tvf_def *def);        /* eponymous virtual table */
 int tvf_register_scalar(sq_conn *c, const tvf_def *def); /* the same as a JSON array */
 
+/* ---- tf_call.c: what the functions over models share --------------------------------------------------------------- */
+
+/* Open the model that an argument names; a NULL or a number is REC_RANGE. Close with sq_view_close. */
+rec_status tf_view(sq_conn *c, const char *function, sqlite3_value *model, sq_view **out,
+                   rec_err *err);
+/* A key argument, coerced; text is borrowed from the value, or lies in buf. */
+typedef struct tf_key {
+    rec_key key;
+    bool is_null; /* the argument is NULL or not given */
+    bool is_key;  /* false: no row can have such a key */
+    char buf[32];
+} tf_key;
+rec_status tf_read_key(const char *function, const char *what, sqlite3_value *v, key_affinity a,
+                       tf_key *out, rec_err *err);
+/* The catalogue number of an item argument; KEYS_NONE: NULL, or outside the catalogue. */
+rec_status tf_item(const sq_view *v, const char *function, const char *what, sqlite3_value *arg,
+                   uint32_t *out, rec_err *err);
+/* k: *out -1 when NULL or not given. */
+rec_status tf_k(const char *function, sqlite3_value *v, int64_t *out, rec_err *err);
+/* Text argument: NULL when NULL or not given; anything but text is REC_RANGE. */
+rec_status tf_text(const char *function, const char *what, sqlite3_value *v, const char **out,
+                   size_t *nbyte, rec_err *err);
+/* Profile of a user argument who may be unknown; `key` must outlive the profile. */
+rec_status tf_profile(sq_view *v, const tf_key *key, const query_request *request,
+                      sq_profile *out, rec_err *err);
+cell tf_item_cell(const sq_view *v, uint32_t item);  /* borrowed until the view closes */
+cell tf_title_cell(const sq_view *v, uint32_t item); /* NULL without a title */
+/* The view, or the first of its members, that reads interactions / has facets; NULL if none does. */
+const sq_view *tf_with_interactions(const sq_view *v);
+const sq_view *tf_with_facets(const sq_view *v);
+/* "main"."ratings": a source table of the model, quoted, for SQL text; owned, sqlite3_free. NULL on OOM. */
+char *tf_source_name(const sq_view *v, const char *table, rec_err *err);
+/* Whose rows stand for the user: the profile itself, or that of the first member that has any (then with the
+ * member's view, whose catalogue numbers they are). */
+void tf_profile_rows(const sq_view *v, const sq_profile *p, const sq_view **view,
+                     const sq_profile **profile);
+/* Filters from JSON: the filters of a rewrite object, or the whole object. */
+rec_status tf_filters(const char *function, const char *text, size_t nbyte, filters *out,
+                      rec_err *err);
+
+/* ---- tf_index.c: rec_index tables as the schema tables describe them ---------------------------------------------------- */
+
+typedef struct tf_index {
+    char *schema, *name, *key, *vector; /* owned; key: its column, or rowid */
+    char kind[16];
+    bool is_cosine;
+} tf_index;
+void tf_index_clear(tf_index *ix);
+/* fn may take what *ix owns (and zero it). schema, name: NULL = any. */
+typedef rec_status (*tf_index_fn)(void *ctx, tf_index *ix, rec_err *err);
+rec_status tf_index_each(sq_conn *c, const char *schema, const char *name, tf_index_fn fn,
+                         void *ctx, rec_err *err);
+/* 'name' or 'schema.name'. */
+rec_status tf_index_find(sq_conn *c, const char *name, bool *found, tf_index *out, rec_err *err);
+
+/* ---- tf_recommend.c, tf_similar.c, tf_explain.c, tf_user.c, tf_models.c: table functions ----------------------------- */
+
+extern const tvf_def tf_recommend_def, tf_hybrid_def, tf_similar_def, tf_similar_users_def,
+    tf_explain_def, tf_user_def, tf_why_not_def, tf_models_def;
+
+/* The parts of an explanation, heaviest first (tf_explain.c). */
+#define EXPLAIN_MAX_ROWS 20
+typedef struct explain_part {
+    char kind[12];
+    uint32_t item; /* kind "item": catalogue number */
+    char text[96]; /* other kinds: "genres=Drama", a word */
+    double weight;
+} explain_part;
+typedef struct explanation {
+    explain_part part[EXPLAIN_MAX_ROWS];
+    size_t n;
+} explanation;
+rec_status tf_explanation(sq_view *v, const sq_profile *p, uint32_t item, explanation *out,
+                          rec_err *err);
+/* One sentence that names only what made the score, owned. */
+rec_status tf_reason(sq_view *v, const sq_profile *p, uint32_t item, char **out, rec_err *err);
+
 /* ---- the tables of rec.c: what is registered ---------------------------------------------------------------------- */
 
 typedef struct sq_function {
