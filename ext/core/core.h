@@ -2,7 +2,8 @@
  *
  * One section per .c file, in the order in which they build on each other:
  *
- *     mem      allocator, checked sizes, status and error text      mem.c
+ *     mem      allocator, checked sizes, status, sorting            mem.c
+ *     format   messages and numbers as text                          format.c
  *     bytes    byte writer and bounds-checked reader, FNV/mix hash   bytes.c
  *     rng      seeded random numbers                                 rng.c
  *     keys     INTEGER or TEXT keys <-> dense numbers 0..n-1         keys.c
@@ -73,7 +74,7 @@ size_t rec_vformat(char *out, size_t cap, const char *fmt, va_list ap);
 /* Largest single allocation that SQLite's allocator grants (SQLITE_MAX_ALLOCATION_SIZE). */
 #define REC_MAX_ALLOC ((size_t)2147483391)
 
-/* The allocator: rec.c points it at sqlite3_malloc64 and friends, tests at failing ones.
+/* The allocator: rec.c points it at SQLite's, tests at failing ones.
  * Defaults to libc. Set once, before any other call. Blocks are 8-byte aligned only. */
 typedef struct rec_allocator {
     void *(*alloc)(size_t nbyte);
@@ -91,6 +92,10 @@ char *rec_strdup(const char *s);                    /* owned: rec_free */
 char *rec_strndup(const char *s, size_t nbyte);     /* owned: rec_free; NUL added */
 bool rec_mul(size_t a, size_t b, size_t *out);      /* false on overflow */
 bool rec_add(size_t a, size_t b, size_t *out);
+/* Sort n elements of `size` (at most 64) bytes in place: O(n log n) always, no allocation.
+ * Deterministic, not stable: let cmp be a strict order where the order of equals matters. */
+typedef int (*rec_compare)(const void *a, const void *b, void *ctx);
+void rec_sort(void *base, size_t n, size_t size, rec_compare cmp, void *ctx);
 /* Make *parr (n_cap elements of `size`) hold at least n_need: doubles. */
 rec_status rec_grow(void *parr, size_t *n_cap, size_t n_need, size_t size, rec_err *err);
 
@@ -107,6 +112,7 @@ void bytes_put_u32(bytes_writer *w, uint32_t x); /* little-endian, as all that w
 void bytes_put_u64(bytes_writer *w, uint64_t x);
 void bytes_put_f32(bytes_writer *w, float x);
 void bytes_put_f64(bytes_writer *w, double x);
+void bytes_put_f32s(bytes_writer *w, const float *x, size_t n); /* n times f32 */
 void bytes_put_str(bytes_writer *w, const char *s, size_t nbyte); /* u32 length + bytes */
 void bytes_printf(bytes_writer *w, const char *fmt, ...) REC_PRINTF(2, 3);
 void bytes_puts(bytes_writer *w, const char *s); /* bytes of s, no length, no NUL */
@@ -126,6 +132,7 @@ uint32_t bytes_get_u32(bytes_reader *r);
 uint64_t bytes_get_u64(bytes_reader *r);
 float bytes_get_f32(bytes_reader *r);
 double bytes_get_f64(bytes_reader *r);
+void bytes_get_f32s(bytes_reader *r, float *out, size_t n); /* zeros past the end */
 const char *bytes_get_str(bytes_reader *r, size_t *nbyte); /* borrowed, not terminated */
 
 uint64_t rec_hash(const void *p, size_t nbyte, uint64_t seed); /* stable across machines */
@@ -180,8 +187,12 @@ typedef struct topk {
 } topk;
 rec_status topk_init(topk *h, size_t k, rec_err *err);
 void topk_clear(topk *h);
-void topk_push(topk *h, float value, uint32_t id); /* inline-fast when value is not better */
-float topk_bound(const topk *h);                   /* +inf until full, then the worst kept */
+float topk_bound(const topk *h); /* +inf until full, then the worst kept */
+void topk_insert(topk *h, float value, uint32_t id); /* topk_push after its quick test */
+static inline void topk_push(topk *h, float value, uint32_t id) {
+    /* The negation lets NaN through to topk_insert, which ranks it last. */
+    if (h->n < h->k || !(value > h->a[0].value)) topk_insert(h, value, id);
+}
 void topk_sort(topk *h);
 
 /* Lazy ranking: hand out entries in ascending (value, id) order for as long as they are
@@ -319,6 +330,10 @@ void la_chol_solve(const float *l, size_t n, size_t lda, float *x); /* x: rhs ->
 /* Orthonormalise the columns of M (n_rows x dim) in place (Cholesky-QR twice, falls back to
  * Gram-Schmidt); columns without content become zero. */
 rec_status la_orthonormalize(mat *m, rec_run *run, rec_err *err);
+/* What a build without BLAS uses, and the yardstick of the tests (linalg_ref.c). */
+void la_ref_gemm(const la_gemm_args *g);
+rec_status la_ref_eigh(float *a, size_t n, float *w, rec_err *err);
+#define LA_MAX_EIGH 16384
 const char *la_backend(void); /* "openblas" or "builtin" (REC_NO_BLAS) */
 
 /* ---- rsvd.c: randomised truncated SVD ----------------------------------------------------- */
