@@ -11,7 +11,9 @@
  *     sq_index     rec_index: memory and shadow tables in step
  *     sq_options   rec_model: the parsed CREATE statement
  *     sq_expr      positive=: an expression from the schema, made safe
- *     sq_source    reads the user's ordinary tables
+ *     sq_source    the user's ordinary tables: columns, rules
+ *     sq_catalog   the items as they are now
+ *     sq_history   the interactions
  *     sq_model     a trained model with the live catalogue: views, profiles, scores
  *     sq_train     training, both ways
  *     vt_*, fn_*   modules and functions
@@ -252,9 +254,21 @@ typedef struct sq_columns { /* of a table or view */
  * t."name". REC_RANGE names the token that is not allowed. *out: owned. */
 rec_status sq_expr_write(const char *text, const sq_columns *columns, char **out, rec_err *err);
 
-/* ---- sq_source.c ---------------------------------------------------------------------------------------- */
+/* ---- sq_source.c: the user's tables: names, columns, rules ----------------------------------------------- */
 
-/* The columns of a source; REC_RANGE if it is not there. Source names resolve in `schema` ("temp": as SQLite). */
+/* SELECT <list> FROM <schema>.<source> AS t <tail>, built column by column; prepare takes the list. */
+typedef struct sq_select {
+    const char *schema, *source, *tail; /* borrowed; tail: "WHERE ..." made with %w, or NULL */
+    bytes_writer list;
+    int n_column;
+} sq_select;
+void sq_select_column(sq_select *q, const char *column); /* NULL: the constant NULL */
+void sq_select_expr(sq_select *q, const char *safe);     /* made by sq_expr_write */
+rec_status sq_select_prepare(sq_conn *c, sq_select *q, sqlite3_stmt **out, rec_err *err);
+/* Parameters ?1 and ?2: the key as INTEGER and as TEXT, as far as both exist. */
+rec_status sq_bind_key_twice(sqlite3_stmt *st, const rec_key *key, rec_err *err);
+
+/* The columns of a source; an error if it is not there. Source names resolve in `schema` ("temp": as SQLite). */
 rec_status sq_columns_read(sq_conn *c, const char *schema, const char *source, sq_columns *out,
                            rec_err *err);
 int sq_columns_find(const sq_columns *t, const char *name); /* -1 if there is none */
@@ -264,29 +278,50 @@ void sq_columns_clear(sq_columns *t);
 rec_status sq_source_check(sq_conn *c, const char *schema, const char *table,
                            const sq_model_cfg *cfg, key_affinity *user, key_affinity *item,
                            rec_err *err);
+/* Clear from `allowed` what eligible= does not list and what owned= lists, for this user. With nobody to ask
+ * for, an item is eligible if anybody may have it. */
+rec_status sq_source_rules(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                           const rec_key *user /* NULL: nobody */, key_affinity item,
+                           const catalog *items, bitmap *allowed, rec_err *err);
+
+/* ---- sq_catalog.c ----------------------------------------------------------------------------------------- */
+
 /* The items as they are now, ascending by key, with facets and titles; docs (may be NULL): one corpus
  * document an item from text= and facets=. */
 rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
                              key_affinity item, catalog **out, corpus **docs, rec_run *run,
                              rec_err *err);
-typedef struct sq_interactions { /* rows in catalogue numbers */
+
+/* ---- sq_history.c: the interactions --------------------------------------------------------------------------- */
+
+typedef struct sq_interactions { /* rows that count for profiles, in catalogue numbers */
     interaction *row; /* owned */
     size_t n, cap;
+    size_t n_rows;    /* rows with a user and an item of the catalogue, counting or not */
     size_t n_skipped; /* NULL keys, items outside the catalogue */
 } sq_interactions;
+void sq_interactions_clear(sq_interactions *x);
+typedef struct sq_keys { /* how keys become numbers */
+    key_affinity user, item;
+    const catalog *items;
+} sq_keys;
 /* All rows; users are numbered ascending by key into *users (owned). */
 rec_status sq_source_interactions(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
                                   key_affinity user, key_affinity item, const catalog *items,
                                   keyset **users, sq_interactions *out, rec_run *run,
                                   rec_err *err);
-/* One user's rows: profile rows to `out` (raw, unmerged), every item touched to `seen`. */
+/* One user's rows: profile rows are added to `out` (raw, unmerged), every item touched to `seen`. */
 rec_status sq_source_user(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
-                          const rec_key *user, key_affinity item, const catalog *items,
-                          sq_interactions *out, bitmap *seen, rec_err *err);
-/* Clear from `allowed` what eligible= does not list and what owned= lists, for this user. */
-rec_status sq_source_rules(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
-                           const rec_key *user /* NULL: nobody */, key_affinity item,
-                           const catalog *items, bitmap *allowed, rec_err *err);
+                          const rec_key *user, const sq_keys *keys, sq_interactions *out,
+                          bitmap *seen, rec_err *err);
+/* The same for every user, ascending by key, in one pass. *user: borrowed until the next call, NULL at the end.
+ * `seen` is not cleared. */
+typedef struct sq_users sq_users;
+rec_status sq_users_open(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                         const sq_keys *keys, sq_users **out, rec_err *err);
+rec_status sq_users_next(sq_users *u, const rec_key **user, sq_interactions *out, bitmap *seen,
+                         rec_err *err);
+void sq_users_close(sq_users *u); /* NULL is fine */
 
 /* ---- sq_model.c ------------------------------------------------------------------------------------------- */
 
