@@ -422,6 +422,7 @@ static void rrf_final(sqlite3_context *ctx) {
 
 #define SCALAR_FLAGS (SQLITE_UTF8 | SQLITE_INNOCUOUS)
 #define TRAIN_FLAGS  (SQLITE_UTF8 | SQLITE_DIRECTONLY | SQLITE_RESULT_SUBTYPE)
+#define TOOLS_FLAGS  (SQLITE_UTF8 | SQLITE_INNOCUOUS | SQLITE_RESULT_SUBTYPE)
 #define RRF_FLAGS    (SQLITE_UTF8 | SQLITE_INNOCUOUS)
 
 // clang-format off
@@ -437,6 +438,7 @@ const sq_function fn_model_functions[] = {
     {"rec_rrf",          1, RRF_FLAGS,    NULL,            rrf_step, rrf_final},
     {"rec_rrf",          2, RRF_FLAGS,    NULL,            rrf_step, rrf_final},
     {"rec_rrf",          3, RRF_FLAGS,    NULL,            rrf_step, rrf_final},
+    {"rec_tools",        0, TOOLS_FLAGS,  fn_tools,        NULL, NULL},
     {NULL,               0, 0,            NULL,            NULL, NULL},
 };
 // clang-format on

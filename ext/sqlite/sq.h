@@ -525,6 +525,8 @@ rec_status tf_index_find(sq_conn *c, const char *name, bool *found, tf_index *ou
 extern const tvf_def tf_recommend_def, tf_hybrid_def, tf_similar_def, tf_similar_users_def,
     tf_explain_def, tf_user_def, tf_why_not_def, tf_models_def;
 
+void fn_tools(sqlite3_context *ctx, int argc, sqlite3_value **argv); /* fn_tools.c: rec_tools() */
+
 /* The parts of an explanation, heaviest first (tf_explain.c). */
 #define EXPLAIN_MAX_ROWS 20
 typedef struct explain_part {
