@@ -211,11 +211,76 @@ extern const rec_model_ops popularity_ops, als_ops, content_ops, hybrid_ops;
  * explicit damped mean (prior_weight ratings at the global mean). */
 float popularity_score(const rec_model *m, uint32_t item);
 
+/* ---- spd.c: small symmetric positive definite systems -------------------------------------- */
+
+/* Row-major float matrices of spd_pad(n) rows and stride ld = spd_stride(n); see spd.c. */
+#define SPD_PAD 16
+typedef struct spd_kernels {
+    /* A[n x ld] += P^T P, P is k x ld; upper triangle. n is padded. */
+    void (*rank_k)(float *a, size_t n, size_t ld, const float *p, size_t k);
+    void (*chol)(float *a, size_t n, size_t ld); /* A -> U, with 1 / U[i][i] on the diagonal */
+    void (*solve)(const float *u, size_t n, size_t ld, float *x);
+    void (*add)(float *y, const float *x, float f, size_t n); /* y += f x, any n */
+} spd_kernels;
+size_t spd_pad(size_t n);
+size_t spd_stride(size_t n);
+const spd_kernels *spd_routines(void); /* for the instruction set of vec_kernels() */
+
+/* ---- als_solve.c: one half of an epoch, or one fold-in --------------------------------------- */
+
+/* Find x that minimises, over the rows h_j of `fixed` that a history names,
+ *     implicit   sum_j |w_j| (p_j - x.h_j)^2 + x' diag(spectrum) x + lambda |x|^2
+ *     explicit   sum_j  w_j (t_j - b_j - x.h_j - b)^2 + lambda (|x|^2 + b^2)
+ * p_j = 1 for w_j > 0, else 0. `fixed` stands in principal axes: fixed' fixed is diagonal. */
+typedef struct als_task {
+    const mat *fixed;
+    const float *bias;     /* explicit: b_j of the rows of fixed; NULL = implicit */
+    const float *spectrum; /* [factors] alpha0 * eigenvalues; NULL = 0 */
+    float extra;           /* added to the weight of a liked row on the right side (Hu, Koren) */
+    bool dense;            /* always Cholesky in the space of factors */
+} als_task;
+typedef struct als_history {
+    const uint32_t *row;                /* rows of fixed */
+    const float *weight, *target;       /* target: explicit only */
+    size_t n;
+    float lambda; /* > 0 */
+} als_history;
+typedef struct als_scratch {
+    float *panel, *system; /* owned */
+    float *vec;            /* owned: diagonal, its root, right side, solution */
+    size_t n_panel, n_system, n_vec;
+} als_scratch;
+/* Room for histories of up to n_row rows. */
+rec_status als_scratch_init(als_scratch *s, const als_task *t, size_t n_row, rec_err *err);
+void als_scratch_clear(als_scratch *s);
+/* x[factors] (+ x[factors] = b when explicit). Returns b'x of the normal equations, the amount
+ * by which the history's loss fell. */
+double als_solve(const als_task *t, const als_history *h, als_scratch *s, float *x);
+/* out = A^-1 rhs for the history's system; rhs and out have factors (+1 explicit) entries. The
+ * task must be `dense`. */
+void als_solve_rhs(const als_task *t, const als_history *h, als_scratch *s, const float *rhs,
+                   float *out);
+
 /* ---- als.c: what tests and benchmarks reach ------------------------------------------------------------- */
 
 /* Item factors (n_items x factors), borrowed. */
 const mat *als_item_factors(const rec_model *m);
-/* The readable per-row Cholesky reference: the same objective, solved plainly. */
+/* Half an epoch: all rows of one side, given the other (task.fixed). loss[n_rows] receives the
+ * loss over each row's history with its own penalty. */
+typedef struct als_half {
+    als_task task;
+    size_t n_rows;
+    const size_t *ptr;            /* [n_rows+1] */
+    const uint32_t *row;          /* rows of task.fixed */
+    const float *weight, *target; /* target: NULL when implicit */
+    const float *lambda;          /* [n_rows] */
+    double alpha0;
+} als_half;
+typedef rec_status (*als_half_step)(const als_half *h, mat *solved, float *bias, double *loss,
+                                    rec_run *run, rec_err *err);
+rec_status als_fit_with(const model_fit_args *a, als_half_step step, rec_model **out,
+                        rec_err *err);
+/* als_reference.c. The readable reference: the same objective, solved plainly in double. */
 rec_status als_fit_reference(const model_fit_args *a, rec_model **out, rec_err *err);
 
 /* ---- content.c --------------------------------------------------------------------------------------------- */
