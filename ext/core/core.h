@@ -386,6 +386,11 @@ const rec_kernels *vec_kernels(void);
 /* Table by name, NULL if this machine cannot run it (tests compare all of them). */
 const rec_kernels *vec_kernels_named(const char *name);
 extern const rec_kernels vec_ref_kernels;
+#if defined(__x86_64__) || defined(__i386__)
+extern const rec_kernels vec_avx2_kernels, vec_avx512_kernels;
+#elif defined(__aarch64__)
+extern const rec_kernels vec_neon_kernels;
+#endif
 float vec_norm(const float *x, size_t dim);
 bool vec_normalize(float *x, size_t dim); /* false: zero vector, left as it is */
 bool vec_is_finite(const float *x, size_t dim);

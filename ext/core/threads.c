@@ -115,7 +115,7 @@ static bool loop_step(loop *l, int number) {
     size_t piece = atomic_fetch_add_explicit(&l->next, 1, memory_order_relaxed);
     if (piece >= l->n_pieces) return false;
     size_t begin = piece * l->grain, left = l->n - begin;
-    rec_err e = {REC_OK, ""};
+    rec_err e = {.code = REC_OK};
     rec_status rc =
         l->fn(l->ctx, begin, begin + (left < l->grain ? left : l->grain), number, &e);
     if (rc == REC_OK) return true;

@@ -15,11 +15,55 @@
 
 #if defined(__x86_64__) || defined(__i386__)
 #define VEC_X86 1
+#include <cpuid.h>
 
+/* CPUID bits that <cpuid.h> of some compilers lacks. */
+#define BIT_FMA       (1u << 12) /* leaf 1 ecx */
+#define BIT_POPCNT    (1u << 23)
+#define BIT_OSXSAVE   (1u << 27)
+#define BIT_F16C      (1u << 29)
+#define BIT_AVX2      (1u << 5) /* leaf 7 ebx */
+#define BIT_AVX512F   (1u << 16)
+#define BIT_AVX512DQ  (1u << 17)
+#define BIT_AVX512BW  (1u << 30)
+#define BIT_AVX512VL  (1u << 31)
+#define BIT_VNNI      (1u << 11) /* leaf 7 ecx */
+#define BIT_VPOPCNTDQ (1u << 14)
+#define XCR0_AVX      0x06u /* XMM and YMM */
+#define XCR0_AVX512   0xe6u /* and opmask, upper halves, ZMM16-31 */
+
+static uint32_t read_xcr0(void) {
+    uint32_t eax, edx;
+    __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+    return eax;
+}
+
+static bool has_all(uint32_t value, uint32_t bits) {
+    return (value & bits) == bits;
+}
+
+static int x86_level(void) { /* 0 ref, 1 avx2, 2 avx512 */
+    uint32_t a, b, c, d, b7, c7;
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+    if (!has_all(c, BIT_FMA | BIT_F16C | BIT_POPCNT | BIT_OSXSAVE)) return 0;
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d)) return 0;
+    uint32_t xcr0 = read_xcr0();
+    if (!has_all(b7, BIT_AVX2) || !has_all(xcr0, XCR0_AVX)) return 0;
+    if (!has_all(b7, BIT_AVX512F | BIT_AVX512DQ | BIT_AVX512BW | BIT_AVX512VL))
+        return 1;
+    if (!has_all(c7, BIT_VNNI | BIT_VPOPCNTDQ) || !has_all(xcr0, XCR0_AVX512)) return 1;
+    return 2;
+}
 #endif
 
 const rec_kernels *vec_kernels_named(const char *name) {
     if (strcmp(name, "ref") == 0) return &vec_ref_kernels;
+#if defined(VEC_X86)
+    if (strcmp(name, "avx2") == 0 && x86_level() >= 1) return &vec_avx2_kernels;
+    if (strcmp(name, "avx512") == 0 && x86_level() >= 2) return &vec_avx512_kernels;
+#elif defined(__aarch64__)
+    if (strcmp(name, "neon") == 0) return &vec_neon_kernels;
+#endif
     return NULL;
 }
 

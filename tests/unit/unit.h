@@ -46,7 +46,7 @@ static inline double unit_uniform(unsigned long long *s) { /* [0,1) */
 
 /* Allocator that fails from the n-th allocation on and counts what is live. */
 #include <stdlib.h>
-static long unit_live, unit_countdown = -1; /* -1: never fail */
+__attribute__((unused)) static long unit_live, unit_countdown = -1; /* -1: never fail */
 static inline int unit_fail_now(void) {
     return unit_countdown >= 0 && unit_countdown-- == 0 ? (unit_countdown = 0, 1) : 0;
 }
