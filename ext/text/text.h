@@ -115,6 +115,8 @@ typedef struct lsa_args {
 rec_status lsa_fit(const corpus *c, const lsa_args *args, lsa **out, mat *docs, rec_run *run,
                    rec_err *err);
 uint32_t lsa_dim(const lsa *l);
+size_t lsa_n_terms(const lsa *l); /* terms are numbered 0..n-1 */
+size_t lsa_nbyte(const lsa *l);   /* memory held, about */
 /* Fold any corpus document / text into the space: out[dim], unit length; false if no term is
  * known (out is zero). Text, features and documents go through the same vocabulary. */
 bool lsa_embed(const lsa *l, const char *text, size_t nbyte, float *out);

@@ -1,0 +1,634 @@
+/* content.c - items that read like what the user liked, or like what the user asked for.
+ *
+ *     text= and facets= of an item --corpus--> terms --lsa--> unit vector v_i
+ *
+ *     what they did      u = sum_j w_j v_j, scaled to unit length       \
+ *                        implicit: w = the weight (dislikes subtract)    > score = cosines,
+ *                        explicit: w = decay x (rating - usual rating)  /  blended
+ *     what they ask      t = vector of the sentence
+ *
+ * With a history and a sentence the score is text_weight cos(t, v_i) + (1 - text_weight)
+ * cos(u, v_i). The usual rating of a user is their mean, drawn towards everybody's mean by
+ * CONTENT_USUAL_PRIOR imagined ratings, so that somebody who gives 5 stars to everything is
+ * still taken at their word. If all weights cancel out, the plain centroid stands in: they did
+ * choose those items.
+ *
+ * An item's vector is linear in its terms, v_i = sum_t a_it V_t, and the score is linear in v_i.
+ * So the share of a term in a score is exact, a_it (V_t . u), and an explanation can name the
+ * genre or the word that did it. All features and the CONTENT_MAX_WORDS heaviest words of each
+ * item are kept for that.
+ *
+ * Items that came after training are embedded by the same vocabulary (extend).
+ *
+ * Invariants
+ *   I1  vectors has n_items rows of lsa_dim() floats, each of unit length or zero.
+ *   I2  slot i of the index holds row i of vectors.
+ *   I3  term_ptr is ascending from 0, n_items + 1 long; terms are numbers of the vocabulary.
+ *
+ * Stored: u32 version, u32 feedback, f64 mean, f64 text_weight, lsa, mat vectors,
+ * u64 term_ptr[n_items + 1], u32 n_term then n_term times (u32 term, f32 share).
+ * Cost: fit is lsa_fit; a score is one or two dot products an item.
+ */
+#include "model.h"
+
+#include <math.h>
+
+#define CONTENT_VERSION     1
+#define CONTENT_MAX_WORDS   16
+#define CONTENT_USUAL_PRIOR 5.0
+/* Catalogues smaller than this keep the words that only one item has. */
+#define CONTENT_SMALL_CATALOG 200
+#define CONTENT_MAX_REASONS   8
+
+typedef struct item_term {
+    uint32_t term;
+    float share; /* a_it */
+} item_term;
+
+typedef struct content {
+    rec_model base;
+    feedback_kind feedback;
+    double mean;        /* of the ratings of the training data; 0 when implicit */
+    double text_weight; /* 0..1 */
+    lsa *language;      /* owned */
+    mat vectors;        /* n_items x dim */
+    rec_index *index;   /* owned: the same vectors, for nearest neighbours */
+    size_t *term_ptr;   /* [n_items+1] owned */
+    item_term *term;    /* owned */
+    size_t cap_ptr, n_term, cap_term;
+} content;
+
+static const content *self(const rec_model *m) {
+    return (const content *)m;
+}
+
+static void content_close(rec_model *m) {
+    content *c = (content *)m;
+    if (!c) return;
+    if (c->index) c->index->ops->close(c->index);
+    lsa_free(c->language);
+    mat_clear(&c->vectors);
+    rec_free(c->term_ptr);
+    rec_free(c->term);
+    rec_free(c);
+}
+
+static content *content_new(rec_err *err) {
+    content *c = rec_zeros(1, sizeof *c);
+    if (!c)
+        rec_nomem(err);
+    else
+        c->base.ops = &content_ops;
+    return c;
+}
+
+static size_t n_items(const content *c) {
+    return c->vectors.n_rows;
+}
+
+/* ---- building: vectors into the index, terms of each item ----------------------------------- */
+
+static rec_status index_rows(content *c, size_t from, rec_err *err) {
+    rec_status st = REC_OK;
+    if (!c->index) {
+        index_cfg cfg = {.type = VEC_F32,
+                         .metric = METRIC_COSINE,
+                         .dim = c->vectors.dim,
+                         .kind = flat_ops.name,
+                         .codes = "none"};
+        st = flat_ops.open(&c->index, &cfg, err);
+    }
+    for (size_t i = from; !st && i < n_items(c); i++)
+        st = c->index->ops->add(c->index, (uint32_t)i, mat_row(&c->vectors, i), err);
+    return st;
+}
+
+typedef struct term_list { /* scratch: the terms of one document, heaviest first */
+    item_term *a;          /* owned */
+    size_t n, cap;
+    uint32_t *number; /* owned: corpus term -> vocabulary, KEYS_NONE if dropped */
+    float *vector;    /* owned: [dim] */
+} term_list;
+
+static void term_list_clear(term_list *t) {
+    rec_free(t->a);
+    rec_free(t->number);
+    rec_free(t->vector);
+}
+
+static rec_status term_list_init(term_list *t, const content *c, const corpus *docs,
+                                 rec_err *err) {
+    *t = (term_list){0};
+    t->number = rec_array(corpus_n_terms(docs), sizeof *t->number);
+    t->vector = rec_array(lsa_dim(c->language), sizeof *t->vector);
+    if (!t->number || !t->vector) {
+        term_list_clear(t);
+        return rec_nomem(err);
+    }
+    for (uint32_t k = 0; k < corpus_n_terms(docs); k++) {
+        size_t n;
+        const char *s = dict_get(docs->terms, k, &n);
+        t->number[k] = lsa_find_term(c->language, s, n);
+    }
+    return REC_OK;
+}
+
+static int heavier(const void *pa, const void *pb, void *ctx) {
+    const item_term *a = pa, *b = pb;
+    (void)ctx;
+    if (a->share != b->share) return a->share > b->share ? -1 : 1;
+    return a->term < b->term ? -1 : a->term > b->term;
+}
+
+/* Terms of a document with their share in its vector. */
+static rec_status list_terms(term_list *t, const content *c, const corpus *docs,
+                             size_t doc, rec_err *err) {
+    uint32_t dim = lsa_dim(c->language);
+    size_t begin = docs->doc_start[doc], end = docs->doc_start[doc + 1];
+    rec_status st = rec_grow(&t->a, &t->cap, end - begin, sizeof *t->a, err);
+    if (st) return st;
+    t->n = 0;
+    memset(t->vector, 0, dim * sizeof *t->vector);
+    for (size_t e = begin; e < end; e++) {
+        uint32_t term = t->number[docs->entry[e].term];
+        float tf = docs->entry[e].weight;
+        if (term == KEYS_NONE) continue;
+        float a = (tf > 1 ? 1 + logf(tf) : tf) * lsa_idf(c->language, term);
+        vec_kernels()->axpy(t->vector, a, lsa_term_vector(c->language, term), dim);
+        t->a[t->n++] = (item_term){term, a};
+    }
+    float norm = vec_norm(t->vector, dim);
+    if (!(norm > 0)) t->n = 0;
+    for (size_t i = 0; i < t->n; i++) t->a[i].share /= norm;
+    rec_sort(t->a, t->n, sizeof *t->a, heavier, NULL);
+    return REC_OK;
+}
+
+/* Append the terms of `doc` as those of the item after the last one listed. */
+static rec_status append_terms(content *c, term_list *t, const corpus *docs, size_t doc,
+                               size_t item, rec_err *err) {
+    size_t n_word = 0;
+    t->n = 0;
+    rec_status st =
+        rec_grow(&c->term_ptr, &c->cap_ptr, item + 2, sizeof *c->term_ptr, err);
+    if (!st && doc < corpus_n_docs(docs)) st = list_terms(t, c, docs, doc, err);
+    if (!st)
+        st = rec_grow(&c->term, &c->cap_term, c->n_term + t->n, sizeof *c->term, err);
+    if (st) return st;
+    if (item == 0) c->term_ptr[0] = 0;
+    for (size_t i = 0; i < t->n; i++) {
+        bool is_word = !lsa_term_is_feature(c->language, t->a[i].term);
+        if (is_word && n_word++ >= CONTENT_MAX_WORDS) continue;
+        c->term[c->n_term++] = t->a[i];
+    }
+    c->term_ptr[item + 1] = c->n_term;
+    return REC_OK;
+}
+
+static rec_status add_terms(content *c, const corpus *docs, const uint32_t *which,
+                            size_t from, size_t n, rec_err *err) {
+    term_list t;
+    rec_status st = term_list_init(&t, c, docs, err);
+    if (st) return st;
+    for (size_t i = 0; !st && i < n; i++)
+        st = append_terms(c, &t, docs, which ? which[i] : i, from + i, err);
+    term_list_clear(&t);
+    return st;
+}
+
+static double mean_rating(const dataset *d) {
+    double w = 0, sum = 0;
+    for (size_t i = 0; i < d->n; i++) {
+        w += d->weight[i];
+        sum += (double)d->weight[i] * d->value[i];
+    }
+    return w > 0 ? sum / w : 0;
+}
+
+static rec_status fit_into(content *c, const model_fit_args *a, rec_err *err) {
+    const dataset *d = a->data;
+    bool is_small = d->n_items < CONTENT_SMALL_CATALOG;
+    lsa_args args = {.dim = (uint32_t)opt_num(a->options, "embedder"),
+                     .seed = a->seed,
+                     .min_df = (uint32_t)opt_num(a->options, "min_df"),
+                     .max_df = (float)opt_num(a->options, "max_df")};
+    if (!args.min_df) args.min_df = is_small ? 1 : LSA_MIN_DF;
+    if (!(args.max_df > 0)) args.max_df = is_small ? 1 : .3f;
+    c->feedback = d->feedback;
+    c->mean = d->feedback == FEEDBACK_EXPLICIT ? mean_rating(d) : 0;
+    c->text_weight = opt_num(a->options, "text_weight");
+    rec_status st = lsa_fit(d->docs, &args, &c->language, &c->vectors, a->run, err);
+    if (!st && lsa_dim(c->language) == 0)
+        st = rec_fail(err, REC_RANGE,
+                      "content: the text and facets of %u items hold no word to go by",
+                      d->n_items);
+    if (!st) st = mat_resize(&c->vectors, d->n_items, err);
+    if (!st) st = add_terms(c, d->docs, NULL, 0, d->n_items, err);
+    return st ? st : index_rows(c, 0, err);
+}
+
+static rec_status content_fit(const model_fit_args *a, rec_model **out, rec_err *err) {
+    *out = NULL;
+    if (!a->data->docs)
+        return rec_fail(
+            err, REC_RANGE,
+            "content: there is nothing to read; name columns of the items table in "
+            "text= or facets=");
+    content *c = content_new(err);
+    if (!c) return REC_NOMEM;
+    rec_status st = fit_into(c, a, err);
+    if (st)
+        content_close(&c->base);
+    else
+        *out = &c->base;
+    return st;
+}
+
+static rec_status content_extend(rec_model *m, const corpus *docs, const catalog *items,
+                                 const uint32_t *which, size_t n, rec_err *err) {
+    content *c = (content *)m;
+    size_t before = n_items(c), n_term = c->n_term;
+    mat all;
+    (void)items;
+    if (n == 0 || !docs) return REC_OK;
+    rec_status st = lsa_embed_corpus(c->language, docs, &all, err);
+    if (st) return st;
+    st = add_terms(c, docs, which, before, n, err);
+    if (!st) st = mat_resize(&c->vectors, before + n, err);
+    if (!st) {
+        for (size_t i = 0; i < n; i++)
+            if (which[i] < all.n_rows)
+                memcpy(mat_row(&c->vectors, before + i), mat_row(&all, which[i]),
+                       all.dim * sizeof(float));
+        st = index_rows(c, before, err);
+    }
+    mat_clear(&all);
+    if (st) { /* as it was */
+        c->n_term = n_term;
+        if (n_items(c) > before) mat_resize(&c->vectors, before, NULL);
+    }
+    return st;
+}
+
+/* ---- who asks ------------------------------------------------------------------------------------- */
+
+typedef struct profile {
+    float *user, *text; /* owned, [dim] each: unit or zero */
+    double norm;        /* length of the user's weighted sum before scaling */
+    double usual;       /* explicit: the user's usual rating */
+    bool is_plain;      /* the weights cancelled out: plain centroid */
+    double user_share, text_share; /* in the score; add up to 1, or are 0 */
+} profile;
+
+static void profile_clear(profile *p) {
+    rec_free(p->user);
+    rec_free(p->text);
+}
+
+static double usual_rating(const content *c, const model_query *q) {
+    double sum = CONTENT_USUAL_PRIOR * c->mean, n = CONTENT_USUAL_PRIOR;
+    for (size_t j = 0; j < q->n; j++) {
+        if (!isfinite(q->value[j])) continue;
+        sum += q->value[j];
+        n += 1;
+    }
+    return sum / n;
+}
+
+static double history_weight(const content *c, const profile *p, const model_query *q,
+                             size_t j) {
+    double w = q->weight[j];
+    if (p->is_plain) return 1;
+    if (c->feedback == FEEDBACK_EXPLICIT) w *= q->value[j] - p->usual;
+    return isfinite(w) ? w : 0;
+}
+
+static double largest_weight(const content *c, const profile *p, const model_query *q) {
+    double most = 0;
+    for (size_t j = 0; j < q->n; j++)
+        most = fmax(most, fabs(history_weight(c, p, q, j)));
+    return most;
+}
+
+/* The weighted sum over the history, scaled by its largest weight so that weights of any size
+ * stay within range; then to unit length. */
+static bool sum_history(const content *c, const model_query *q, profile *p) {
+    uint32_t dim = c->vectors.dim;
+    double most = largest_weight(c, p, q);
+    memset(p->user, 0, dim * sizeof *p->user);
+    for (size_t j = 0; most > 0 && j < q->n; j++)
+        if (q->item[j] < n_items(c))
+            vec_kernels()->axpy(p->user, (float)(history_weight(c, p, q, j) / most),
+                                mat_row(&c->vectors, q->item[j]), dim);
+    p->norm = vec_norm(p->user, dim) * most;
+    if (vec_norm(p->user, dim) > 1e-4f && vec_normalize(p->user, dim)) return true;
+    memset(p->user, 0, dim * sizeof *p->user);
+    return false;
+}
+
+static rec_status profile_init(const content *c, const model_query *q, profile *p,
+                               rec_err *err) {
+    uint32_t dim = c->vectors.dim;
+    *p = (profile){.usual = usual_rating(c, q)};
+    p->user = rec_zeros(dim, sizeof *p->user);
+    p->text = rec_zeros(dim, sizeof *p->text);
+    if (!p->user || !p->text) {
+        profile_clear(p);
+        return rec_nomem(err);
+    }
+    bool has_user = sum_history(c, q, p);
+    if (!has_user && c->feedback == FEEDBACK_EXPLICIT) {
+        p->is_plain = true;
+        has_user = sum_history(c, q, p);
+    }
+    bool has_text = q->text && lsa_embed(c->language, q->text, q->n_text, p->text);
+    if (has_text) p->text_share = has_user ? c->text_weight : 1;
+    if (has_user) p->user_share = 1 - p->text_share;
+    return REC_OK;
+}
+
+static bool content_knows(const rec_model *m, const model_query *q) {
+    profile p;
+    if (profile_init(self(m), q, &p, NULL)) return false;
+    bool knows = p.user_share > 0 || p.text_share > 0;
+    profile_clear(&p);
+    return knows;
+}
+
+static float cosine(const float *a, const float *b, uint32_t dim) {
+    float s = vec_kernels()->dot(a, b, dim);
+    return !isfinite(s) ? 0 : s > 1 ? 1 : s < -1 ? -1 : s;
+}
+
+static rec_status content_score(const rec_model *m, const model_query *q,
+                                const uint32_t *items, size_t n, float *out,
+                                rec_err *err) {
+    const content *c = self(m);
+    uint32_t dim = c->vectors.dim;
+    profile p;
+    for (size_t i = 0; i < n; i++) out[i] = 0;
+    rec_status st = profile_init(c, q, &p, err);
+    if (st) return st;
+    /* Both parts are linear: one vector holds the blend. */
+    for (uint32_t k = 0; k < dim; k++)
+        p.user[k] = (float)(p.user_share * p.user[k] + p.text_share * p.text[k]);
+    for (size_t i = 0; i < n; i++) {
+        size_t item = items ? items[i] : i;
+        if (item < n_items(c)) out[i] = cosine(mat_row(&c->vectors, item), p.user, dim);
+    }
+    profile_clear(&p);
+    return REC_OK;
+}
+
+static rec_status content_similar(const rec_model *m, uint32_t item, float *out,
+                                  rec_err *err) {
+    const content *c = self(m);
+    if (item >= n_items(c))
+        return rec_fail(err, REC_RANGE, "content: item %u of %zu", item, n_items(c));
+    index_query q = {.vector = mat_row(&c->vectors, item)};
+    index_search *s = NULL;
+    uint32_t slot;
+    float distance;
+    for (size_t i = 0; i < n_items(c); i++) out[i] = 0;
+    rec_status st = c->index->ops->search(c->index, &q, &s, err);
+    if (st) return st;
+    while (c->index->ops->next(s, &slot, &distance, &st, err))
+        if (slot < n_items(c)) out[slot] = fmaxf(-1, fminf(1, 1 - distance));
+    c->index->ops->end(s);
+    return st;
+}
+
+static float content_cold_score(const rec_model *m, const model_query *q) {
+    (void)m, (void)q;
+    return 0;
+}
+
+/* ---- explanations ------------------------------------------------------------------------------------ */
+
+/* Mark the terms that the items they liked have, and the words of the sentence. */
+static void mark_terms(const content *c, const model_query *q, const profile *p,
+                       bitmap *known) {
+    for (size_t j = 0; j < q->n; j++) {
+        uint32_t item = q->item[j];
+        if (item >= n_items(c) || !(history_weight(c, p, q, j) > 0)) continue;
+        for (size_t e = c->term_ptr[item]; e < c->term_ptr[item + 1]; e++)
+            bitmap_set(known, c->term[e].term);
+    }
+    tokenizer tk;
+    token t;
+    if (!q->text) return;
+    tokenizer_start(&tk, q->text, q->n_text, true);
+    while (tokenizer_next(&tk, &t)) {
+        uint32_t term = lsa_find_term(c->language, t.text, t.n_text);
+        if (term != KEYS_NONE) bitmap_set(known, term);
+    }
+}
+
+/* The terms of the item that the profile shares, best first: their share of the score. */
+static rec_status explain_terms(const content *c, const profile *p, const bitmap *known,
+                                uint32_t item, explain_fn fn, void *ctx, rec_err *err) {
+    uint32_t dim = c->vectors.dim;
+    size_t begin = c->term_ptr[item], n = 0, n_all = c->term_ptr[item + 1] - begin;
+    item_term *best = rec_array(n_all, sizeof *best);
+    if (!best) return rec_nomem(err);
+    for (size_t e = begin; e < begin + n_all; e++) {
+        item_term t = c->term[e];
+        const float *v = lsa_term_vector(c->language, t.term);
+        t.share *= (float)(p->user_share * vec_kernels()->dot(v, p->user, dim) +
+                           p->text_share * vec_kernels()->dot(v, p->text, dim));
+        if (bitmap_has(known, t.term) && t.share > 0) best[n++] = t;
+    }
+    rec_sort(best, n, sizeof *best, heavier, NULL);
+    rec_status st = REC_OK;
+    for (size_t i = 0; !st && i < n && i < CONTENT_MAX_REASONS; i++) {
+        size_t nbyte;
+        bool is_feature = lsa_term_is_feature(c->language, best[i].term);
+        const char *text = is_feature ? lsa_term(c->language, best[i].term, &nbyte)
+                                      : lsa_surface(c->language, best[i].term, &nbyte);
+        st = fn(ctx, is_feature ? "facet" : "term", item, text, nbyte, best[i].share,
+                err);
+    }
+    rec_free(best);
+    return st;
+}
+
+static rec_status explain_items(const content *c, const profile *p,
+                                const model_query *q, uint32_t item, explain_fn fn,
+                                void *ctx, rec_err *err) {
+    const float *v = mat_row(&c->vectors, item);
+    rec_status st = REC_OK;
+    for (size_t j = 0; !st && p->user_share > 0 && j < q->n; j++) {
+        if (q->item[j] >= n_items(c)) continue;
+        double w = history_weight(c, p, q, j) / p->norm * p->user_share;
+        w *= cosine(v, mat_row(&c->vectors, q->item[j]), c->vectors.dim);
+        if (w != 0 && isfinite(w)) st = fn(ctx, "item", q->item[j], NULL, 0, w, err);
+    }
+    return st;
+}
+
+static rec_status content_explain(const rec_model *m, const model_query *q,
+                                  uint32_t item, explain_fn fn, void *ctx,
+                                  rec_err *err) {
+    const content *c = self(m);
+    bitmap known = {0};
+    profile p;
+    if (item >= n_items(c)) return REC_OK;
+    rec_status st = profile_init(c, q, &p, err);
+    if (st) return st;
+    st = bitmap_init(&known, lsa_n_terms(c->language), false, err);
+    if (!st && p.text_share > 0)
+        st = fn(ctx, "query", item, q->text, q->n_text,
+                p.text_share *
+                    cosine(mat_row(&c->vectors, item), p.text, c->vectors.dim),
+                err);
+    if (!st) st = explain_items(c, &p, q, item, fn, ctx, err);
+    if (!st) {
+        mark_terms(c, q, &p, &known);
+        st = explain_terms(c, &p, &known, item, fn, ctx, err);
+    }
+    bitmap_clear(&known);
+    profile_clear(&p);
+    return st;
+}
+
+/* ---- what others use -------------------------------------------------------------------------------- */
+
+static uint32_t content_n_items(const rec_model *m) {
+    return (uint32_t)n_items(self(m));
+}
+
+static const lsa *content_language(const rec_model *m) {
+    return self(m)->language;
+}
+
+const mat *content_item_vectors(const rec_model *m) {
+    return &self(m)->vectors;
+}
+
+bool content_embed(const rec_model *m, const char *text, size_t nbyte, float *out) {
+    return lsa_embed(self(m)->language, text, nbyte, out);
+}
+
+/* ---- stored form ------------------------------------------------------------------------------------- */
+
+static rec_status content_save(const rec_model *m, bytes_writer *w, rec_err *err) {
+    const content *c = self(m);
+    bytes_put_u32(w, CONTENT_VERSION);
+    bytes_put_u32(w, (uint32_t)c->feedback);
+    bytes_put_f64(w, c->mean);
+    bytes_put_f64(w, c->text_weight);
+    lsa_write(c->language, w);
+    mat_write(&c->vectors, w);
+    for (size_t i = 0; i <= n_items(c); i++)
+        bytes_put_u64(w, n_items(c) ? c->term_ptr[i] : 0);
+    for (size_t e = 0; e < c->n_term; e++) {
+        bytes_put_u32(w, c->term[e].term);
+        bytes_put_f32(w, c->term[e].share);
+    }
+    return w->status ? rec_nomem(err) : REC_OK;
+}
+
+static rec_status content_check(const rec_model *m, rec_err *err) {
+    const content *c = self(m);
+    if (!isfinite(c->mean) || !(c->text_weight >= 0 && c->text_weight <= 1))
+        return rec_corrupt(err, "content: mean %g, text weight %g", c->mean,
+                           c->text_weight);
+    if (c->vectors.dim != lsa_dim(c->language))
+        return rec_corrupt(err, "content: vectors of %u numbers for a language of %u",
+                           c->vectors.dim, lsa_dim(c->language));
+    for (size_t i = 0; i < n_items(c); i++) {
+        float norm = vec_norm(mat_row(&c->vectors, i), c->vectors.dim);
+        if (!(norm == 0 || fabsf(norm - 1) < 1e-3f))
+            return rec_corrupt(err, "content: the vector of item %zu has length %g", i,
+                               (double)norm);
+        if (c->term_ptr[i] > c->term_ptr[i + 1] || c->term_ptr[i + 1] > c->n_term)
+            return rec_corrupt(
+                err, "content: the terms of item %zu end before they begin", i);
+    }
+    for (size_t e = 0; e < c->n_term; e++)
+        if (c->term[e].term >= lsa_n_terms(c->language) || !isfinite(c->term[e].share))
+            return rec_corrupt(err, "content: term %u is not in the vocabulary",
+                               c->term[e].term);
+    return REC_OK;
+}
+
+static rec_status read_terms(content *c, bytes_reader *r, rec_err *err) {
+    size_t n = n_items(c) + 1;
+    if ((r->n - r->at) / 8 < n)
+        return rec_corrupt(err, "content: %zu bytes for the terms of %zu items",
+                           r->n - r->at, n - 1);
+    rec_status st = rec_grow(&c->term_ptr, &c->cap_ptr, n, sizeof *c->term_ptr, err);
+    if (st) return st;
+    for (size_t i = 0; i < n; i++) c->term_ptr[i] = (size_t)bytes_get_u64(r);
+    size_t n_term = c->term_ptr[n - 1];
+    if (c->term_ptr[0] != 0 || (r->n - r->at) / 8 < n_term)
+        return rec_corrupt(err, "content: %zu bytes for %zu terms", r->n - r->at,
+                           n_term);
+    st = rec_grow(&c->term, &c->cap_term, n_term, sizeof *c->term, err);
+    if (st) return st;
+    for (c->n_term = 0; c->n_term < n_term; c->n_term++) {
+        c->term[c->n_term].term = bytes_get_u32(r);
+        c->term[c->n_term].share = bytes_get_f32(r);
+    }
+    return REC_OK;
+}
+
+static rec_status content_load(bytes_reader *r, rec_model **out, rec_err *err) {
+    *out = NULL;
+    uint32_t version = bytes_get_u32(r), feedback = bytes_get_u32(r);
+    double mean = bytes_get_f64(r), text_weight = bytes_get_f64(r);
+    if (r->status || version != CONTENT_VERSION || feedback > FEEDBACK_EXPLICIT)
+        return rec_corrupt(err, "content: header has version %u, feedback %u", version,
+                           feedback);
+    content *c = content_new(err);
+    if (!c) return REC_NOMEM;
+    c->feedback = (feedback_kind)feedback;
+    c->mean = mean;
+    c->text_weight = text_weight;
+    rec_status st = lsa_read(r, &c->language, err);
+    if (!st) st = mat_read(r, &c->vectors, err);
+    if (!st) st = read_terms(c, r, err);
+    if (!st) st = content_check(&c->base, err);
+    if (!st) st = index_rows(c, 0, err);
+    if (st)
+        content_close(&c->base);
+    else
+        *out = &c->base;
+    return st;
+}
+
+static size_t content_nbyte(const rec_model *m) {
+    const content *c = self(m);
+    return sizeof *c + 2 * mat_nbyte(&c->vectors) + c->cap_term * sizeof *c->term +
+           c->cap_ptr * sizeof *c->term_ptr + lsa_nbyte(c->language);
+}
+
+// clang-format off
+static const model_option content_options[] = {
+    {"embedder", OPT_FORM, LSA_MIN_DIM, LSA_MAX_DIM, "lsa(256)", "lsa", "what turns text into vectors, and their length"},
+    {"text_weight", OPT_REAL, 0, 1, "0.6", NULL, "share of the sentence where there is a history too"},
+    {"min_df", OPT_INT, 1, 1000, NULL, NULL, "words in fewer items are dropped; default 2, small catalogues 1"},
+    {"max_df", OPT_REAL, 0.001, 1, NULL, NULL, "words in a larger share of the items are dropped; default .3"},
+};
+// clang-format on
+
+const rec_model_ops content_ops = {
+    .name = "content",
+    .needs = MODEL_NEEDS_ITEMS | MODEL_NEEDS_TEXT | MODEL_READS_TEXT,
+    .options = content_options,
+    .n_options = sizeof content_options / sizeof content_options[0],
+    .fit = content_fit,
+    .n_items = content_n_items,
+    .knows = content_knows,
+    .score = content_score,
+    .similar = content_similar,
+    .explain = content_explain,
+    .cold_score = content_cold_score,
+    .extend = content_extend,
+    .language = content_language,
+    .save = content_save,
+    .load = content_load,
+    .check = content_check,
+    .nbyte = content_nbyte,
+    .close = content_close,
+};
