@@ -114,7 +114,8 @@ $(LIB): $(OBJ)
 	@$(CC) $(CFLAGS) $(SHARED) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Kernels may reassociate sums (not the reference); nothing may flush denormals.
-$(BUILD)/ext/core/vec_avx2.o $(BUILD)/ext/core/vec_avx512.o $(BUILD)/ext/core/vec_neon.o: \
+$(BUILD)/ext/core/vec_avx2.o $(BUILD)/ext/core/vec_avx512.o $(BUILD)/ext/core/vec_neon.o \
+  $(BUILD)/ext/core/linalg_chol.o: \
   CFLAGS += -fassociative-math -fno-signed-zeros -fno-trapping-math -ffp-contract=fast
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D) && echo "  CC   $<"

@@ -19,7 +19,7 @@ function flush_file(   i, j, t, median, p90, longest, kind) {
     longest = n_fn ? len[n_fn] : 0
     for (i = 1; i <= n_fn; i++) all[++n_all] = len[i]
     printf "%-36s %6d %5d %7d %5d %5d %7d%%  %s\n", file, lines, n_fn, median, p90, longest, \
-        lines ? 100 * comments / lines : 0, longest > 80 ? longest_name : ""
+        (lines ? 100 * comments / lines : 0), (longest > 80 ? longest_name : "")
     sum_lines += lines; sum_comments += comments
 }
 function start_file() { file = FILENAME; lines = comments = n_fn = in_comment = in_fn = top = 0; longest_name = ""; best = 0; split("", len) }
@@ -53,5 +53,5 @@ END {
         if (!median && seen * 2 >= n_all) median = l
         if (!p90 && seen * 10 >= n_all * 9) p90 = l
     }
-    printf "%-36s %6d %5d %7d %5d %5d %7d%%\n", "all", sum_lines, n_all, median, p90, top_len, sum_lines ? 100 * sum_comments / sum_lines : 0
+    printf "%-36s %6d %5d %7d %5d %5d %7d%%\n", "all", sum_lines, n_all, median, p90, top_len, (sum_lines ? 100 * sum_comments / sum_lines : 0)
 }' "${files[@]}"
