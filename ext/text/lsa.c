@@ -460,8 +460,9 @@ size_t lsa_n_terms(const lsa *l) {
 
 size_t lsa_nbyte(const lsa *l) {
     size_t per_term = 2 * sizeof(uint32_t) + sizeof(float) + sizeof(uint8_t);
-    return sizeof *l + dict_nbyte(l->terms) + dict_nbyte(l->surfaces) + mat_nbyte(&l->v) +
-           l->n_terms * per_term + l->n_near * (l->v.dim + sizeof(uint32_t));
+    return sizeof *l + dict_nbyte(l->terms) + dict_nbyte(l->surfaces) +
+           mat_nbyte(&l->v) + l->n_terms * per_term +
+           l->n_near * (l->v.dim + sizeof(uint32_t));
 }
 
 const char *lsa_term(const lsa *l, uint32_t term, size_t *nbyte) {

@@ -40,7 +40,7 @@ const char *const text_synonyms[] = {
     "detective story|detective stories|sleuth",
     "g detective|detective fiction|detective stories|detective and mystery stories|"
     "mystery|mysteries|whodunit|sleuth",
-    "g romance|romantic|romances|love story|love stories|love|rom com|romcom",
+    "g romance|romantic|romances|love story|love stories|rom com|romcom",
     "g science fiction|sci fi|scifi|sf|sci fi and fantasy|futuristic",
     "g short|shorts|short film|short films|short stories",
     "g short stories|short story|stories",

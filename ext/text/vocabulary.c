@@ -32,7 +32,7 @@ struct vocabulary {
     uint32_t *start;
     vocab_entry *entry;
     facet_role role[CATALOG_MAX_FACETS];
-    size_t n_entry;
+    size_t n_entry, n_filed; /* phrases beyond n_filed are not yet filed */
 };
 
 void vocabulary_free(vocabulary *v) {
@@ -386,6 +386,7 @@ static rec_status file_entries(vocab_builder *b) {
     v->start = start;
     v->entry = entry;
     v->n_entry = used;
+    v->n_filed = n;
     return REC_OK;
 }
 
@@ -432,9 +433,9 @@ static size_t entries_of(const vocabulary *v, uint32_t phrase, const vocab_entry
 
 size_t vocabulary_find(const vocabulary *v, const char *phrase, size_t n,
                        const vocab_entry **e) {
-    uint32_t at = v->start ? dict_find(v->phrases, phrase, n) : KEYS_NONE;
+    uint32_t at = dict_find(v->phrases, phrase, n);
     *e = NULL;
-    return at == KEYS_NONE ? 0 : entries_of(v, at, e);
+    return at >= v->n_filed ? 0 : entries_of(v, at, e);
 }
 
 size_t vocabulary_match(const vocabulary *v, const vocab_phrase *p,
