@@ -525,8 +525,6 @@ rec_status tf_index_find(sq_conn *c, const char *name, bool *found, tf_index *ou
 extern const tvf_def tf_recommend_def, tf_hybrid_def, tf_similar_def, tf_similar_users_def,
     tf_explain_def, tf_user_def, tf_why_not_def, tf_models_def;
 
-/* Clear from `allowed` the items whose words contain a phrase of the list (tf_exclude.c). */
-rec_status tf_exclude(sq_view *v, const text_list *exclude, bitmap *allowed, rec_err *err);
 void fn_tools(sqlite3_context *ctx, int argc, sqlite3_value **argv); /* fn_tools.c: rec_tools() */
 
 /* The parts of an explanation, heaviest first (tf_explain.c). */
