@@ -8,6 +8,7 @@
  *     sq_shadow    shadow tables: names, state row, generations, parts
  *     sq_registry  what one connection holds; interrupts, progress
  *     sq_plan      constraints and predicates shared by the virtual tables
+ *     sq_index_def rec_index: the parsed CREATE statement
  *     sq_index     rec_index: memory and shadow tables in step
  *     sq_options   rec_model: the parsed CREATE statement
  *     sq_expr      positive=: an expression from the schema, made safe
@@ -116,6 +117,10 @@ bool sq_generation_equal(const sq_generation *a, const sq_generation *b);
 /* The stored record v: its newest pair; whether `old` is in it. For callers with a statement of their own. */
 rec_status sq_generation_parse(const char *name, const cell *v, sq_generation *out, rec_err *err);
 bool sq_generation_in(const cell *v, const sq_generation *old);
+/* The record that follows v. is_same_transaction: the newest pair was never committed, so nobody else can have
+ * seen it: it is replaced instead of kept. */
+rec_status sq_generation_next(const cell *v, bool is_same_transaction, sq_generation *out,
+                              bytes_writer *w, rec_err *err);
 rec_status sq_state_create(sqlite3 *db, const char *schema, const char *name, rec_err *err);
 rec_status sq_data_create(sqlite3 *db, const char *schema, const char *name, rec_err *err);
 rec_status sq_generation_read(sqlite3 *db, const char *schema, const char *name,
@@ -206,9 +211,127 @@ rec_status plan_predicate(const plan_item *item, sqlite3_value *arg, char affini
                           predicate *out, rec_err *err);
 void predicate_free(predicate *p);
 
+/* ---- sq_index_def.c ------------------------------------------------------------------------------------- */
+
+typedef enum { INDEX_KEY_ROWID, INDEX_KEY_INTEGER, INDEX_KEY_TEXT } index_key;
+typedef enum { FIELD_KEY, FIELD_VECTOR, FIELD_FILTER } index_role;
+typedef struct index_field { /* a declared column */
+    char *name, *type; /* owned; type as written */
+    index_role role;
+    char affinity;
+    int cell; /* column of the filter_table: 0 is the key, filters follow */
+} index_field;
+typedef struct sq_index_def { /* a CREATE statement of rec_index */
+    char *table; /* owned */
+    index_field *field;
+    size_t n_field;
+    int n_filter;     /* filter columns c0.. */
+    int vector_field; /* its number */
+    index_key key;
+    vec_type type;
+    index_cfg cfg; /* kind and codes point at constants */
+    char what[160]; /* "rec_index(movie_vec)": how messages begin */
+} sq_index_def;
+/* The hidden columns follow the declared ones, in this order. */
+enum { INDEX_DISTANCE, INDEX_K, INDEX_EF, INDEX_COMMAND, INDEX_N_HIDDEN };
+rec_status sq_index_def_parse(const sq_args *args, const char *table, sq_index_def *out, rec_err *err);
+void sq_index_def_clear(sq_index_def *d);
+/* REC_RANGE if the table may not be called `table`: a column has that name. */
+rec_status sq_index_def_check_name(const sq_index_def *d, const char *table, rec_err *err);
+char *sq_index_def_sql(const sq_index_def *d); /* for declare_vtab; sqlite3_free */
+
 /* ---- sq_index.c --------------------------------------------------------------------------------------- */
 
+/* Memory of one index at one generation; counted, so that a cursor keeps what it reads from. */
+typedef struct sq_memory {
+    int n_ref;
+    rec_index *ix;
+    filter_table *cells; /* column 0 = key, then the filter columns */
+    size_t n_slots;
+} sq_memory;
+/* Nested statements that are kept while a table object lives. */
+enum {
+    INDEX_ST_GEN_GET,
+    INDEX_ST_GEN_SET,
+    INDEX_ST_FIND,
+    INDEX_ST_FREE,
+    INDEX_ST_NEXT_CHUNK,
+    INDEX_ST_CHUNK_SET,
+    INDEX_ST_CHUNK_UNSET,
+    INDEX_ST_INSERT,
+    INDEX_ST_REPLACE,
+    INDEX_ST_DELETE,
+    INDEX_ST_CHUNK_ROWS,
+    INDEX_ST_NEWER,
+    INDEX_ST_N
+};
+
+typedef struct index_segment {
+    sq_generation gen;
+    size_t first; /* touched[first..] were written under it or later */
+} index_segment;
+
+struct sq_index { /* the connection's entry for (schema, name) */
+    sq_index *next;
+    sq_conn *conn;
+    char *schema, *name;
+    int n_ref; /* virtual table objects */
+    sqlite3_stmt *st[INDEX_ST_N];
+    sq_memory *mem;
+    index_segment *segment;
+    size_t n_segment, cap_segment;
+    uint32_t *touched;
+    size_t n_touched, cap_touched, n_applied;
+    bool want_bump;     /* I1 */
+    bool has_bumped;    /* in the transaction that is open */
+    sq_generation last; /* the pair that our last write stored */
+    int64_t first_free; /* no free slot in chunks below, as of `last` */
+};
+
+#define INDEX_FORMAT 1 /* row 'format' of <t>_state */
+
+void sq_memory_unref(sq_memory *m);
+extern const char *const sq_index_shadow[]; /* suffixes, NULL-terminated */
+
+rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *d, rec_err *err);
+/* The connection's entry for (schema, name); one reference a virtual table object. */
+rec_status sq_index_open(sq_conn *c, const char *schema, const char *name, sq_index **out,
+                         rec_err *err);
+void sq_index_close(sq_index *ix);
+void sq_index_forget(sq_index *ix);       /* drop what is in memory */
+/* A transaction or savepoint began or ended: the next write makes a new generation. */
+void sq_index_boundary(sq_index *ix, bool is_transaction);
 void sq_index_free_all(sq_conn *c); /* the last reference to a connection is going */
+/* Memory in step with the tables of this snapshot; release with sq_memory_unref. */
+rec_status sq_index_memory(sq_index *ix, const sq_index_def *d, sq_memory **out, rec_err *err);
+
+typedef struct sq_index_row {
+    cell id;        /* integer or text */
+    const void *v;  /* stored form, or NULL */
+    cell *filter;   /* [n_filter], affinity applied */
+} sq_index_row;
+#define SQ_NO_SLOT (-1)
+rec_status sq_index_find(sq_index *ix, const sq_index_def *d, const cell *id, int64_t *slot,
+                         rec_err *err);
+/* Write a row at a slot (SQ_NO_SLOT: the smallest free one); another row of the same id goes away. */
+rec_status sq_index_put(sq_index *ix, const sq_index_def *d, const sq_index_row *row,
+                        int64_t *slot, rec_err *err);
+rec_status sq_index_delete(sq_index *ix, const sq_index_def *d, int64_t slot, rec_err *err);
+rec_status sq_index_max_id(sq_index *ix, const sq_index_def *d, int64_t *out, rec_err *err);
+/* Rows as statement columns: slot, id, v, c0.. . `where` is SQL over slot and id with ?1, or "". */
+rec_status sq_index_select(sq_index *ix, const sq_index_def *d, const char *where,
+                           sqlite3_stmt **out, rec_err *err);
+
+/* ---- sq_index_check.c ------------------------------------------------------------------------------------ */
+
+rec_status sq_index_row_sum(const sq_index_def *d, const sq_index_row *row, int64_t *out, rec_err *err);
+rec_status sq_index_check_id(const sq_index_def *d, int64_t slot, const cell *id, rec_err *err);
+rec_status sq_index_check_vector(const sq_index_def *d, int64_t slot, const cell *v, rec_err *err);
+/* Slots without gaps and _chunks anew. rebuild also replaces a lost or damaged state row. */
+rec_status sq_index_rebuild(sq_index *ix, const sq_index_def *d, rec_err *err);
+rec_status sq_index_optimize(sq_index *ix, const sq_index_def *d, rec_err *err);
+/* REC_CORRUPT with what is wrong. is_quick: structure without checksums. */
+rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick, rec_err *err);
 
 /* ---- sq_options.c ------------------------------------------------------------------------------------- */
 
