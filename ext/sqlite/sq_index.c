@@ -132,6 +132,7 @@ rec_status sq_index_open(sq_conn *c, const char *schema, const char *name,
     }
     ix->next = c->indexes;
     c->indexes = ix;
+    c->drop_indexes = sq_index_free_all;
     *out = ix;
     return REC_OK;
 }
