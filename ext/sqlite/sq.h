@@ -15,7 +15,10 @@
  *     sq_source    the user's ordinary tables: columns, rules
  *     sq_catalog   the items as they are now
  *     sq_history   the interactions
- *     sq_model     a trained model with the live catalogue: views, profiles, scores
+ *     sq_tables    which rec_models there are
+ *     sq_model     a trained model with the live catalogue: views
+ *     sq_profile   what is known of a user
+ *     sq_score     scores, rules, rankings
  *     sq_train     training, both ways
  *     vt_*, fn_*   modules and functions
  *
@@ -151,6 +154,12 @@ rec_status sq_part_read(sqlite3 *db, const char *schema, const char *name, const
 
 typedef struct sq_view sq_view;
 typedef struct sq_index sq_index;
+typedef struct sq_table sq_table;
+typedef struct sq_frame { /* a model that is being read for: see sq_tables.c */
+    const char *schema, *name;
+    struct sq_frame *up;
+    bool is_entered;
+} sq_frame;
 typedef struct sq_progress { /* of the one long computation that runs on a connection */
     const char *name;     /* what is trained; borrowed, set before sq_run_init */
     const char *path;     /* file to append to, or NULL */
@@ -162,6 +171,8 @@ struct sq_conn { /* one per connection; reference-counted by every function and 
     sqlite3 *db;
     int n_ref;
     llm_session *llm;
+    sq_table *tables;     /* list: rec_models that are connected */
+    sq_frame *frames;     /* stack: models that are being read for */
     sq_view *views;       /* list: newest view of each model */
     sq_index *indexes;    /* list: memory of each index */
     void (*drop_indexes)(sq_conn *c); /* set by sq_index.c with the first index; frees the list */
@@ -357,11 +368,9 @@ typedef struct sq_model_cfg { /* a CREATE statement with the overrides of <name>
     sq_member member[HYBRID_MAX_MEMBERS];
     size_t n_member;
 } sq_model_cfg;
-/* Parse and check (names, types, ranges, exclusions; no table is read). */
+/* Parse and check (names, types, ranges, exclusions; no table is read). An empty value is an option that a command
+ * took away. */
 rec_status sq_cfg_parse(const sq_args *args, const char *table, sq_model_cfg *out, rec_err *err);
-/* Set one option later ('factors=128'): the same checks. */
-rec_status sq_cfg_set(sq_model_cfg *cfg, const char *name, const char *value, const char *table,
-                      rec_err *err);
 void sq_cfg_clear(sq_model_cfg *cfg);
 
 /* ---- sq_expr.c ------------------------------------------------------------------------------------------- */
@@ -446,6 +455,32 @@ rec_status sq_users_next(sq_users *u, const rec_key **user, sq_interactions *out
                          rec_err *err);
 void sq_users_close(sq_users *u); /* NULL is fine */
 
+/* ---- sq_tables.c: which rec_models there are -------------------------------------------------------------- */
+
+struct sq_table { /* a connected rec_model; vt_model.c makes one in xConnect */
+    sq_table *next;
+    char *schema, *name; /* owned by the virtual table */
+    sq_args args;        /* of CREATE */
+};
+void sq_table_add(sq_conn *c, sq_table *t);
+void sq_table_remove(sq_conn *c, sq_table *t);
+/* 'model' or 'schema.model'; without a schema: in in_schema, or (NULL, temp) wherever SQL would find it. *out is
+ * borrowed until the next statement runs. REC_RANGE names the models that there are. */
+rec_status sq_table_find(sq_conn *c, const char *in_schema, const char *name,
+                         const sq_table **out, rec_err *err);
+/* CREATE's options, those that commands have set, and one more (may be NULL). Clear with sq_cfg_clear. */
+rec_status sq_table_config(sq_conn *c, const sq_table *t, const sq_arg *set, sq_model_cfg *out,
+                           rec_err *err);
+rec_status sq_table_affinity(sq_conn *c, const sq_table *t, key_affinity *user,
+                             key_affinity *item, rec_err *err);
+/* Every rec_model of every schema: fn(ctx, schema, name). */
+typedef rec_status (*sq_model_fn)(void *ctx, const char *schema, const char *name, rec_err *err);
+rec_status sq_model_each(sq_conn *c, sq_model_fn fn, void *ctx, rec_err *err);
+/* Refuses a model that is entered already: a cycle. Leave whether entering failed or not. */
+rec_status sq_enter(sq_conn *c, sq_frame *f, const char *schema, const char *name, rec_err *err);
+void sq_leave(sq_conn *c, sq_frame *f);
+bool sq_is_entered(const sq_conn *c, const char *schema, const char *name);
+
 /* ---- sq_model.c ------------------------------------------------------------------------------------------- */
 
 typedef enum { SOURCE_MODEL, SOURCE_FOLD_IN, SOURCE_CONTENT, SOURCE_POPULARITY } score_source;
@@ -492,11 +527,6 @@ void sq_view_close(sq_view *v);
 /* For cursors and auxdata, which live within one statement: open into *held if it is NULL, else keep *held as
  * long as nothing changed, also inside a write transaction (where sq_view_open reads everything again). */
 rec_status sq_view_hold(sq_conn *c, const char *name, sq_view **held, rec_err *err);
-/* Every rec_model of every schema: fn(ctx, schema, name). */
-rec_status sq_model_each(sq_conn *c,
-                         rec_status (*fn)(void *ctx, const char *schema, const char *name,
-                                          rec_err *err),
-                         void *ctx, rec_err *err);
 /* Forget the kept views of one model, or (schema NULL) of all: the model was dropped, renamed, detached. */
 void sq_views_drop(sq_conn *c, const char *schema, const char *name);
 /* REC_RANGE "taste has not been trained: SELECT rec_train('taste')" unless it can score. */
