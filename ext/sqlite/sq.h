@@ -18,7 +18,8 @@
  *     sq_tables    which rec_models there are
  *     sq_model     a trained model with the live catalogue: views
  *     sq_profile   what is known of a user
- *     sq_score     scores, rules, rankings
+ *     sq_score     scores, explanations, similar items
+ *     sq_allowed   rules, requests, rankings
  *     sq_train     training, both ways
  *     vt_*, fn_*   modules and functions
  *
@@ -547,7 +548,7 @@ typedef struct sq_profile sq_profile;
 struct sq_profile { /* what is known of them, in catalogue numbers */
     sq_who who;           /* borrowed parts */
     interaction *row;     /* owned; merged, ascending by item */
-    size_t n;
+    size_t n, cap;
     bitmap seen;          /* items touched */
     bool is_known;        /* user was in the training data */
     bool is_fresh;        /* history differs from training: fold_in */
@@ -555,6 +556,12 @@ struct sq_profile { /* what is known of them, in catalogue numbers */
     size_t n_member;
 };
 rec_status sq_profile_read(sq_view *v, const sq_who *who, sq_profile *out, rec_err *err);
+/* The same from rows that the caller puts between the two calls (raw, into row, n, cap and seen): streams. */
+rec_status sq_profile_start(const sq_view *v, const sq_who *who, sq_profile *out, rec_err *err);
+rec_status sq_profile_finish(const sq_view *v, sq_profile *p, rec_err *err);
+/* The rows that the model knows, in its numbers, ascending. *out: owned. */
+rec_status sq_profile_for_model(const sq_view *v, const sq_profile *p, interaction **out,
+                                size_t *n, rec_err *err);
 void sq_profile_clear(sq_profile *p);
 
 typedef struct sq_scores { /* one score for every item of the catalogue */
@@ -575,6 +582,8 @@ rec_status sq_rank(const sq_view *v, const sq_scores *s, const bitmap *allowed, 
                    rec_err *err);
 /* The next best: catalogue number and score. false at the end. */
 bool sq_rank_next(const sq_view *v, ranking *r, uint32_t *item, float *score);
+/* How well the words of the sentence match in the FTS5 table of lexical=: out[items], 0 where they do not. */
+rec_status sq_lexical(const sq_view *v, const sq_who *who, float *out, rec_err *err);
 /* What made the score: calls fn with catalogue item numbers (kind "item"), facets, terms. */
 rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn fn, void *ctx,
                       rec_err *err);

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 
 #define VIEW_MAX_DEPTH 16 /* hybrids of hybrids */
+#define VIEW_MAX_TRIES 8
 
 struct sq_loaded {
     int n_ref;
@@ -189,46 +190,62 @@ static rec_status build_ties(sq_view *v, rec_err *err) {
     return REC_OK;
 }
 
-/* Let the model learn of items that it was not trained on. */
-static rec_status extend_model(sq_view *v, const uint32_t *fresh, size_t n,
-                               rec_run *run, rec_err *err) {
+/* model_item of the catalogue at hand; fresh: items that the model does not know. */
+static rec_status find_model_items(sq_view *v, uint32_t **fresh, size_t *n_fresh,
+                                   rec_err *err) {
+    size_t n = catalog_n_items(v->items);
+    rec_free(*fresh);
+    rec_free(v->model_item);
+    *fresh = rec_array(n, sizeof **fresh);
+    v->model_item = rec_array(n, sizeof *v->model_item);
+    *n_fresh = 0;
+    if (!*fresh || !v->model_item) return rec_nomem(err);
+    for (uint32_t i = 0; i < n; i++) {
+        rec_key key = catalog_key(v->items, i);
+        v->model_item[i] = keyset_find(v->loaded->items, &key);
+        if (v->model_item[i] == KEYS_NONE) (*fresh)[(*n_fresh)++] = i;
+    }
+    return REC_OK;
+}
+
+/* Let the model learn of items that it was not trained on. The catalogue is read again with its texts and takes
+ * the place of the first one: another process may have committed in between. */
+static rec_status extend_model(sq_view *v, uint32_t **fresh, rec_run *run,
+                               rec_err *err) {
     catalog *again = NULL;
     corpus *docs = NULL;
+    size_t n = 0;
     rec_status s = sq_source_catalog(v->conn, v->schema, &v->cfg, v->item_affinity,
                                      &again, &docs, run, err);
-    /* Read twice within one statement: the same snapshot, the same numbers. */
-    if (s == REC_OK && catalog_n_items(again) != catalog_n_items(v->items))
-        s = rec_fail(err, REC_BUG, "%s: the items changed while they were read",
-                     v->name);
+    if (s == REC_OK) {
+        catalog_free(v->items);
+        v->items = again;
+        s = find_model_items(v, fresh, &n, err);
+    }
     v->loaded->is_extended = true;
-    if (s == REC_OK) s = v->model->ops->extend(v->model, docs, v->items, fresh, n, err);
+    if (s == REC_OK)
+        s = v->model->ops->extend(v->model, docs, v->items, *fresh, n, err);
     for (size_t i = 0; s == REC_OK && i < n; i++)
-        v->model_item[fresh[i]] = v->loaded->n_trained + (uint32_t)i;
-    catalog_free(again);
+        v->model_item[(*fresh)[i]] = v->loaded->n_trained + (uint32_t)i;
     corpus_free(docs);
     return s;
 }
 
 static rec_status map_items(sq_view *v, rec_run *run, rec_err *err) {
-    size_t n = catalog_n_items(v->items), n_fresh = 0;
-    uint32_t *fresh = rec_array(n, sizeof *fresh);
-    v->model_item = rec_array(n, sizeof *v->model_item);
-    rec_status s = fresh && v->model_item ? REC_OK : rec_nomem(err);
-    for (uint32_t i = 0; s == REC_OK && i < n; i++) {
-        rec_key key = catalog_key(v->items, i);
-        v->model_item[i] = keyset_find(v->loaded->items, &key);
-        if (v->model_item[i] == KEYS_NONE) fresh[n_fresh++] = i;
-    }
+    uint32_t *fresh = NULL;
+    size_t n_fresh = 0;
+    rec_status s = find_model_items(v, &fresh, &n_fresh, err);
     if (s == REC_OK && n_fresh && v->model->ops->extend)
-        s = extend_model(v, fresh, n_fresh, run, err);
+        s = extend_model(v, &fresh, run, err);
     rec_free(fresh);
-    size_t n_model = s == REC_OK ? v->model->ops->n_items(v->model) : 0;
+    if (s != REC_OK) return s;
+    size_t n_model = v->model->ops->n_items(v->model);
     v->catalog_item = rec_array(n_model, sizeof *v->catalog_item);
-    if (s == REC_OK && !v->catalog_item) s = rec_nomem(err);
-    for (size_t m = 0; s == REC_OK && m < n_model; m++) v->catalog_item[m] = KEYS_NONE;
-    for (uint32_t i = 0; s == REC_OK && i < n; i++)
+    if (!v->catalog_item) return rec_nomem(err);
+    for (size_t m = 0; m < n_model; m++) v->catalog_item[m] = KEYS_NONE;
+    for (uint32_t i = 0; i < catalog_n_items(v->items); i++)
         if (v->model_item[i] < n_model) v->catalog_item[v->model_item[i]] = i;
-    return s;
+    return REC_OK;
 }
 
 /* ---- hybrids ---------------------------------------------------------------------------------------------- */
@@ -418,8 +435,8 @@ static rec_status fill_view(sq_view *v, rec_run *run, rec_err *err) {
     else if (s == REC_OK)
         s = sq_source_catalog(v->conn, v->schema, &v->cfg, v->item_affinity, &v->items,
                               NULL, run, err);
-    if (s == REC_OK) s = build_ties(v, err);
     if (s == REC_OK && v->model) s = map_items(v, run, err);
+    if (s == REC_OK) s = build_ties(v, err);
     if (s == REC_OK) s = map_members(v, err);
     return s;
 }
@@ -441,11 +458,13 @@ static rec_status start_view(sq_conn *c, const sq_table *t, sq_view **out,
     return s;
 }
 
-static rec_status build_view(sq_conn *c, const sq_table *t, sq_view **out,
-                             rec_err *err) {
+static rec_status try_view(sq_conn *c, const sq_table *t, sq_view **out, bool *is_torn,
+                           rec_err *err) {
     sq_view *v = NULL;
     sq_frame frame = {0};
     rec_run run;
+    sq_generation after = {0};
+    rec_err why = {0};
     *out = NULL;
     sq_run_init(c, &run, false);
     rec_status s = start_view(c, t, &v, err);
@@ -457,13 +476,30 @@ static rec_status build_view(sq_conn *c, const sq_table *t, sq_view **out,
     if (s == REC_OK)
         s = sq_generation_read(c->db, v->schema, v->name, &v->generation, err);
     if (s == REC_OK) s = fill_view(v, &run, err);
+    *is_torn = frame.is_entered &&
+               sq_generation_read(c->db, v->schema, v->name, &after, &why) == REC_OK &&
+               !sq_generation_equal(&v->generation, &after);
     if (frame.is_entered) c->depth--;
     sq_leave(c, &frame);
-    if (s == REC_OK)
+    if (s == REC_OK && !*is_torn)
         *out = v;
     else if (v)
         view_free(v);
     return s;
+}
+
+/* A function call without a table in its FROM holds no snapshot between nested statements, so a training that
+ * commits meanwhile in another process may be read half old, half new. The generation tells; then again. */
+static rec_status build_view(sq_conn *c, const char *in_schema, const char *name,
+                             sq_view **out, rec_err *err) {
+    for (int i = 0; i < VIEW_MAX_TRIES; i++) {
+        const sq_table *t;
+        bool is_torn = false;
+        rec_status s = sq_table_find(c, in_schema, name, &t, err);
+        if (s == REC_OK) s = try_view(c, t, out, &is_torn, err);
+        if (!is_torn || s == REC_NOMEM || s == REC_INTR) return s;
+    }
+    return rec_fail(err, REC_IO, "%s is being retrained all the time", name);
 }
 
 /* ---- keeping ---------------------------------------------------------------------------------------------------- */
@@ -497,11 +533,11 @@ static void keep_view(sq_conn *c, sq_view *v) {
 static rec_status is_current(sq_view *v,
                              bool (*same)(const sq_token *, const sq_token *),
                              bool *yes, rec_err *err) {
-    sq_token token;
+    sq_token now;
     sq_generation g;
     *yes = false;
-    rec_status s = sq_token_read(v->conn, v->schema, &token, err);
-    if (s != REC_OK || !same(&v->token, &token)) return s;
+    rec_status s = sq_token_read(v->conn, v->schema, &now, err);
+    if (s != REC_OK || !same(&v->token, &now)) return s;
     s = sq_generation_read(v->conn->db, v->schema, v->name, &g, err);
     if (s != REC_OK || !sq_generation_equal(&v->generation, &g)) return s;
     for (size_t i = 0; i < v->n_member; i++) {
@@ -529,9 +565,8 @@ static rec_status open_in(sq_conn *c, const char *in_schema, const char *name,
             return REC_OK;
         }
         sq_view_close(kept);
-        if (s == REC_OK) s = sq_table_find(c, in_schema, name, &t, err);
     }
-    if (s == REC_OK) s = build_view(c, t, out, err);
+    if (s == REC_OK) s = build_view(c, in_schema, name, out, err);
     if (s == REC_OK) keep_view(c, *out);
     return s;
 }
