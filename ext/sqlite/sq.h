@@ -21,6 +21,7 @@
  *     sq_score     scores, explanations, similar items
  *     sq_allowed   rules, requests, rankings
  *     sq_train     training, both ways
+ *     sq_check     integrity-check and the other commands of a model
  *     vt_*, fn_*   modules and functions
  *
  *   statement --> vt_model / fn_model / vt_tables --> sq_model --> model/ (scores)
@@ -596,6 +597,19 @@ rec_status sq_similar(sq_view *v, uint32_t item, float *out, score_source *sourc
  * within the caller's transaction. *report: JSON text of what was done, owned. */
 rec_status sq_train(sq_conn *c, const char *name, const char *options, bool standalone,
                     char **report, rec_err *err);
+
+/* ---- sq_check.c --------------------------------------------------------------------------------------------- */
+
+/* Everything that is stored of a model, against itself: REC_CORRUPT names what is wrong. */
+rec_status sq_model_check(sq_conn *c, const char *schema, const char *name, rec_err *err);
+/* The members of a configuration: they exist, their keys agree, no model is its own member. Affinities of the
+ * first are returned. */
+rec_status sq_members_check(sq_conn *c, const char *schema, const char *table,
+                            const sq_model_cfg *cfg, key_affinity *user, key_affinity *item,
+                            rec_err *err);
+/* Run a command of INSERT INTO m(m) VALUES (...): train, rebuild, integrity-check, name=value. */
+rec_status sq_command(sq_conn *c, const char *schema, const char *name, const char *command,
+                      rec_err *err);
 
 /* ---- vt_tables.c: table functions ------------------------------------------------------------------------------ */
 

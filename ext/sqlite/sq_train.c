@@ -489,10 +489,11 @@ static rec_status write_report(const training *t, bool is_trained, char **out,
 
 /* A hybrid has nothing of its own to fit; it answers once every member does. */
 static rec_status check_members(training *t, rec_err *err) {
-    sq_view *v;
-    rec_status s = sq_view_open(t->c, t->name, &v, err);
-    if (s != REC_OK) return s;
-    s = sq_view_require_trained(v, err);
+    sq_view *v = NULL;
+    char *name = sqlite3_mprintf("\"%w\".\"%w\"", t->schema, t->name);
+    rec_status s = name ? sq_view_open(t->c, name, &v, err) : rec_nomem(err);
+    sqlite3_free(name);
+    if (s == REC_OK) s = sq_view_require_trained(v, err);
     sq_view_close(v);
     return s;
 }
