@@ -51,22 +51,6 @@ static rec_status scan_fail(const scanner *sc, const char *what) {
     return rec_fail(sc->err, REC_RANGE, "JSON: %s at byte %zu", what, sc->at);
 }
 
-/* Length of the UTF-8 character at s (RFC 3629: no overlong forms, no surrogates), 0 if invalid. */
-static size_t utf8_length(const uint8_t *s, size_t n) {
-    uint8_t a = s[0];
-    if (a < 0x80) return 1;
-    size_t len = a >= 0xC2 && a <= 0xDF   ? 2
-                 : (a & 0xF0) == 0xE0     ? 3
-                 : a >= 0xF0 && a <= 0xF4 ? 4
-                                          : 0;
-    if (len == 0 || len > n) return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    if ((a == 0xE0 && s[1] < 0xA0) || (a == 0xED && s[1] > 0x9F)) return 0;
-    if ((a == 0xF0 && s[1] < 0x90) || (a == 0xF4 && s[1] > 0x8F)) return 0;
-    return len;
-}
-
 /* A string, the opening quote at `at`. Escapes other than \u0000 are left to cJSON. */
 static rec_status scan_string(scanner *sc) {
     sc->at++;
@@ -80,9 +64,10 @@ static rec_status scan_string(scanner *sc) {
             sc->at += left >= 2 && p[1] < 0x80 ? 2 : 1;
             continue;
         }
-        size_t len = utf8_length(p, left);
-        if (len == 0) return scan_fail(sc, "invalid UTF-8");
-        sc->at += len;
+        size_t at = sc->at;
+        if (utf8_next((const char *)sc->s, sc->n, &at) == UTF8_BAD)
+            return scan_fail(sc, "invalid UTF-8");
+        sc->at = at;
     }
     if (sc->at >= sc->n) return scan_fail(sc, "string without end");
     sc->at++;
@@ -312,8 +297,15 @@ json *json_new_number(double x) {
     return isfinite(x) ? cJSON_CreateNumber(x) : cJSON_CreateNull();
 }
 
+/* I2: what is not UTF-8 becomes U+FFFD, and text ends at a NUL. */
 json *json_new_text(const char *s, size_t nbyte) {
-    char *copy = rec_strndup(s ? s : "", s ? nbyte : 0);
+    bytes_writer w = {0};
+    for (size_t at = 0, begin; s && at < nbyte && s[at];) {
+        begin = at;
+        bool ok = utf8_next(s, nbyte, &at) != UTF8_BAD;
+        bytes_put(&w, ok ? s + begin : "\xEF\xBF\xBD", ok ? at - begin : 3);
+    }
+    char *copy = bytes_take_text(&w);
     json *j = copy ? cJSON_CreateString(copy) : NULL;
     rec_free(copy);
     return j;

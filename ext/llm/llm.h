@@ -7,8 +7,11 @@
  *     provider   wire formats: openai (chat completions)                     provider.c
  *     prompt     request bodies; untrusted text is data                      prompt.c
  *     answer     validate and repair what a model said                       answer.c
- *     rewrite    sentence -> SQL.md's object (builtin rules, then a model)   rewrite.c
+ *     request    the object that a sentence becomes, as JSON                 request.c
+ *     rewrite    sentence -> that object (builtin rules, then a model)       rewrite.c
+ *     rewrite_check  a model's answer through the catalogue                 rewrite_check.c
  *     rerank     candidates -> order with reasons                            rerank.c
+ *     listwise   a model orders candidates, window by window                 listwise.c
  *     builtin    the deterministic reranker and reasons                      builtin.c
  *
  * No SQLite here. Everything works with no server; a server's answer is checked against the
@@ -28,35 +31,103 @@ typedef struct cJSON json; /* opaque outside json.c */
 /* Strict UTF-8, depth and size caps, nothing after the value. NULL on error (err says where). */
 json *json_parse(const char *text, size_t nbyte, rec_err *err);
 void json_delete(json *j);
-bool json_is_object(const json *j), json_is_array(const json *j), json_is_string(const json *j),
-    json_is_number(const json *j), json_is_bool(const json *j), json_is_null(const json *j);
-json *json_get(const json *obj, const char *key);  /* case-sensitive; borrowed; NULL if absent */
-json *json_first(const json *j);                   /* first child of an array or object */
+bool json_is_object(const json *j), json_is_array(const json *j),
+    json_is_string(const json *j), json_is_number(const json *j),
+    json_is_bool(const json *j), json_is_null(const json *j);
+json *json_get(const json *obj,
+               const char *key); /* case-sensitive; borrowed; NULL if absent */
+json *json_first(const json *j); /* first child of an array or object */
 json *json_next(const json *child);
-const char *json_key(const json *child);           /* name within its object */
-const char *json_text(const json *j);              /* string value or NULL; borrowed */
+const char *json_key(const json *child); /* name within its object */
+const char *json_text(const json *j);    /* string value or NULL; borrowed */
 double json_number(const json *j, double otherwise);
 bool json_truth(const json *j, bool otherwise);
 size_t json_count(const json *j);
 json *json_new_object(void), *json_new_array(void), *json_new_null(void);
-json *json_new_text(const char *s, size_t nbyte), *json_new_number(double x), *json_new_bool(bool b);
+json *json_new_text(const char *s, size_t nbyte), *json_new_number(double x),
+    *json_new_bool(bool b);
 json *json_new_int(int64_t x); /* exact over the whole range */
 json *json_copy(const json *j);
 /* Append; `value` is taken, also on failure. A NULL container or value fails (OOM), so calls can
  * be chained and checked once: returns false. */
 bool json_set(json *obj, const char *key, json *value);
 bool json_push(json *array, json *value);
-char *json_print(const json *j); /* owned: rec_free; NULL on OOM */
+char *json_print(const json *j);              /* owned: rec_free; NULL on OOM */
 bool json_int64(const json *j, int64_t *out); /* a number that is a whole int64 */
+
+/* ---- secret.c ---------------------------------------------------------------------------------- */
+
+typedef struct secret { /* a key, for the time of one request */
+    char *text;         /* owned; NULL without a key */
+    size_t nbyte;
+} secret;
+/* Could this be the name of a variable, rather than a key pasted in its place? */
+bool secret_is_name(const char *name);
+/* Read the variable now. An empty name gives no key; a variable that is not set, or holds
+ * control characters, is REC_RANGE. No message ever holds a value. */
+rec_status secret_read(const char *name, secret *out, rec_err *err);
+/* Overwrite every occurrence of the key in text with '*'. */
+void secret_redact(const secret *k, char *text, size_t nbyte);
+void secret_wipe(secret *k); /* overwrite and free */
+
+/* ---- http.c ---------------------------------------------------------------------------------------- */
+
+#define HTTP_MAX_BODY           ((size_t)4 << 20)
+#define HTTP_CONNECT_MS         5000
+#define HTTP_MIN_TIMEOUT_MS     10
+#define HTTP_MAX_TIMEOUT_MS     3600000
+#define HTTP_DEFAULT_TIMEOUT_MS 60000
+#define HTTP_MAX_RETRIES        10
+#define HTTP_DEFAULT_RETRIES    2
+
+typedef struct http http; /* connections kept open between requests */
+typedef struct http_request {
+    const char *url; /* checked by url_check */
+    const char *body;
+    size_t nbyte;
+    const secret *key;              /* sent as a bearer token, or NULL */
+    long timeout_ms;                /* for everything: attempts, waits between them */
+    int retries;                    /* attempts after the first */
+    bool (*interrupted)(void *ctx); /* asked every HTTP_POLL_MS; may be NULL */
+    void *ctx;
+} http_request;
+typedef struct http_response {
+    int status; /* 0: none came */
+    char *body; /* owned, NUL-terminated, the key overwritten */
+    size_t nbyte;
+    int retries; /* made */
+    int64_t ms;
+} http_response;
+typedef struct url_parts { /* borrowed from the URL */
+    bool is_https;
+    const char *host, *path; /* path starts with '/' or is empty */
+    size_t n_host, n_path;
+} url_parts;
+/* http or https, a host, no user, query, fragment, space or control character. */
+rec_status url_check(const char *url, url_parts *out, rec_err *err);
+http *http_new(void);
+void http_free(http *h);
+/* One POST with retries. REC_OK whenever a response came, whatever its status; REC_NET if none did;
+ * REC_INTR, REC_NOMEM; REC_RANGE if this build has no network. */
+rec_status http_post(http *h, const http_request *q, http_response *out, rec_err *err);
+void http_response_clear(http_response *r);
 
 /* ---- registry.c: one per connection --------------------------------------------------------------- */
 
-typedef struct llm_config { /* a row of llm_models; strings owned by the registry */
+#define LLM_MAX_CONFIGS       64
+#define LLM_USAGE_ROWS        128
+#define LLM_CACHE_ROWS        128
+#define LLM_CACHE_BYTES       ((size_t)8 << 20)
+#define LLM_MEMO_SECONDS      5.0 /* how long an answer, or a failure, stands as it was */
+#define LLM_DEFAULT_MAX_CALLS 10000
+
+typedef struct
+    llm_config { /* a row of llm_models; strings owned by the registry, NULL = none */
     char *name, *protocol, *base_url, *model, *key_env, *options;
 } llm_config;
 typedef struct llm_usage_row {
-    int64_t at_ms; /* unix ms */
-    const char *function, *model, *status;
+    int64_t at_ms;                         /* unix ms */
+    const char *function, *model, *status; /* ok, cache, repaired, rejected, failed */
     int http, retries, cache_hit;
     int64_t prompt_tokens, completion_tokens, ms;
 } llm_usage_row;
@@ -65,15 +136,109 @@ llm_session *llm_session_new(void);
 void llm_session_free(llm_session *s);
 /* Interrupt poll for waits on the network (may be NULL). */
 void llm_session_set_interrupt(llm_session *s, bool (*fn)(void *), void *ctx);
+/* Is the caller inside a write transaction of its own? Asked before the network is used. */
+void llm_session_set_in_write(llm_session *s, bool (*fn)(void *), void *ctx);
 /* Insert or replace by name. Refuses an unknown protocol, a bad URL (scheme, userinfo, control
- * characters), and a key_env that looks like a key rather than a variable's name. */
+ * characters), bad options, a key_env that looks like a key rather than a variable's name, and one
+ * that another host has had on this connection. */
 rec_status llm_config_put(llm_session *s, const llm_config *c, rec_err *err);
 bool llm_config_delete(llm_session *s, const char *name);
-size_t llm_config_count(const llm_session *s);
+size_t llm_config_count(llm_session *s);
 const llm_config *llm_config_at(const llm_session *s, size_t i);
-const llm_config *llm_config_find(const llm_session *s, const char *name);
+const llm_config *llm_config_find(llm_session *s, const char *name);
 size_t llm_usage_count(const llm_session *s);
-llm_usage_row llm_usage_at(const llm_session *s, size_t i);
+llm_usage_row llm_usage_at(const llm_session *s, size_t i); /* oldest first */
+
+/* For the rest of llm/. */
+typedef enum { SCHEMA_STRICT, SCHEMA_OBJECT, SCHEMA_NONE } schema_level;
+typedef struct llm_settings { /* the options of a row */
+    char max_tokens_field[40];
+    int max_tokens; /* 0 = not sent */
+    bool has_temperature, in_transaction;
+    double temperature;
+    schema_level schema;
+    int timeout_ms, retries;
+    int64_t max_calls, max_total_tokens; /* of the connection; 0 tokens = no limit */
+    json *extra;                         /* owned: merged into the request, or NULL */
+} llm_settings;
+rec_status llm_settings_parse(const char *options, llm_settings *out, rec_err *err);
+void llm_settings_clear(llm_settings *o);
+/* The row that a call uses: the one named, else the first. *out NULL: the builtin (nothing is
+ * registered, or name is "builtin"). */
+rec_status llm_choose(llm_session *s, const char *name, const llm_config **out,
+                      rec_err *err);
+/* Refuses a call beyond the limits, or within a write transaction. */
+rec_status llm_admit(llm_session *s, const llm_settings *o, bool in_transaction,
+                     rec_err *err);
+http *llm_session_http(llm_session *s); /* NULL on OOM, or without a network */
+void llm_session_request(const llm_session *s,
+                         http_request *q); /* fills the interrupt poll */
+schema_level *llm_config_level(llm_session *s,
+                               const llm_config *c); /* lowered after a 400 */
+void llm_usage_add(llm_session *s,
+                   const llm_usage_row *row); /* counts calls and tokens too */
+void llm_usage_mark(llm_session *s, const char *status); /* of the newest row */
+/* Answers by the whole text of their request. A failure is kept for LLM_MEMO_SECONDS, and so is an
+ * answer that llm_cache_reject found useless; `is_fresh`: kept no longer than that. */
+typedef struct llm_cached {
+    const char
+        *text; /* borrowed until the next put: the answer, or a failure's message */
+    rec_status failure; /* REC_OK: an answer */
+    bool is_fresh;
+} llm_cached;
+bool llm_cache_get(llm_session *s, const char *key, size_t nbyte, llm_cached *out);
+void llm_cache_put(llm_session *s, const char *key, size_t nbyte, const char *text,
+                   rec_status failure);
+void llm_cache_reject(llm_session *s, const char *key, size_t nbyte);
+
+/* ---- prompt.c: what a model is shown --------------------------------------------------------------- */
+
+/* Copy of text as data for a prompt: invalid UTF-8, control, zero-width, bidi and tag characters
+ * removed, white space runs made one space, look-alikes of candidate handles broken, at most max_chars
+ * characters. Owned. NULL on OOM. */
+char *prompt_clean(const char *text, size_t nbyte, size_t max_chars);
+typedef struct llm_prompt { /* all owned */
+    char *system, *user;    /* the user part is JSON: data, never instructions */
+    json *schema;           /* of the answer, or NULL for free text */
+    const char *schema_name;
+} llm_prompt;
+void llm_prompt_clear(llm_prompt *p);
+
+/* ---- provider.c: wire formats ------------------------------------------------------------------------ */
+
+bool provider_exists(const char *protocol,
+                     rec_err *err); /* false: err lists those there are */
+/* base_url and the protocol's path joined; owned. A base with a version segment (/v1) is taken as it
+ * is, another gets /v1 first. */
+char *provider_url(const llm_config *c, rec_err *err);
+/* The request body, owned; c may be NULL (then the model is null). */
+rec_status provider_body(llm_session *s, const llm_config *c, const llm_prompt *p,
+                         char **out, rec_err *err);
+typedef struct llm_reply {
+    char *text; /* owned: the model's words, not yet looked at */
+    char *key;  /* owned: for llm_cache_reject */
+    bool is_cached;
+} llm_reply;
+void llm_reply_clear(llm_reply *r);
+/* Ask. REC_NET: it failed, the builtin answers; REC_RANGE: the configuration is wrong, or a limit is
+ * reached, and the statement stops. */
+rec_status llm_ask(llm_session *s, const llm_config *c, const llm_prompt *p,
+                   const char *function, bool in_transaction, llm_reply *out,
+                   rec_err *err);
+
+/* ---- answer.c: nothing that a model said is believed --------------------------------------------------- */
+
+/* The JSON within an answer: without a </think> prefix, a fence, words around it. NULL if there is
+ * none. */
+json *answer_json(const char *text, rec_err *err);
+/* Answer text without a </think> prefix and surrounding white space; owned. */
+char *answer_text(const char *text);
+/* Find quote in text, letter case and runs of white space aside. *begin, *end: where it stands. */
+bool answer_find_quote(const char *text, const char *quote, size_t *begin, size_t *end);
+/* Does every number of claim occur in one of the texts? */
+bool answer_numbers_occur(const char *claim, const char *const *text, size_t n_text);
+/* Does `claim` contain `name` between word boundaries, letter case aside? */
+bool answer_names(const char *claim, const char *name);
 
 /* ---- what the functions see of a model's items ------------------------------------------------------ */
 
@@ -86,21 +251,47 @@ typedef struct llm_context {
 
 /* llm_rewrite: the whole object of SQL.md section 5 as text, owned (rec_free). options is JSON text
  * or NULL: {"context": ..., "llm": name}. */
-rec_status llm_rewrite(llm_session *s, const char *text, size_t nbyte, const llm_context *ctx,
-                       const char *options, char **out, rec_err *err);
+rec_status llm_rewrite(llm_session *s, const char *text, size_t nbyte,
+                       const llm_context *ctx, const char *options, char **out,
+                       rec_err *err);
 rec_status llm_rewrite_request(llm_session *s, const char *text, size_t nbyte,
                                const llm_context *ctx, const char *options, char **out,
                                rec_err *err);
+
+/* ---- request.c: the object of SQL.md section 5 --------------------------------------------------------- */
+
 /* JSON filters object -> filters; REC_RANGE names what is wrong. */
 rec_status filters_from_json(const json *j, filters *out, rec_err *err);
-/* The rewrite object -> request; like_items keys are resolved through the catalogue. */
-rec_status request_from_json(const json *j, const catalog *c, query_request *out, rec_err *err);
+/* The rewrite object -> request; like_items keys are resolved through the catalogue. Keys may be missing;
+ * one of the wrong type is REC_RANGE. */
+rec_status request_from_json(const json *j, const catalog *c, query_request *out,
+                             rec_err *err);
+/* The object, every key present. error may be NULL. NULL on OOM. */
+json *request_to_json(const query_request *q, const catalog *c, const char *status,
+                      const char *error);
+bool query_intent_from_name(const char *name, query_intent *out);
+bool request_list_has(char *const *a, size_t n, const char *s);
+/* Add a value to any ('a'), all ('l') or none ('n') of a condition, an item to those liked; once. */
+rec_status request_add_value(facet_cond *c, char which, const char *v, rec_err *err);
+rec_status request_add_like(query_request *q, uint32_t item, rec_err *err);
+
+/* ---- rewrite_check.c --------------------------------------------------------------------------------- */
+
+typedef struct rewrite_text { /* what somebody said; borrowed */
+    const char *text;
+    size_t nbyte;
+} rewrite_text;
+/* Lay a model's answer over *out, which holds what the rules found (a copy is in *rules). REC_NET if the
+ * answer is no object. */
+rec_status rewrite_check(const json *answer, const rewrite_text *said, size_t n_said,
+                         const catalog *c, query_request *out,
+                         const query_request *rules, rec_err *err);
 
 /* ---- rerank.c ---------------------------------------------------------------------------------------------- */
 
 typedef struct rerank_row {
     int rank;
-    char *id;    /* owned: JSON text of the candidate's id as given (42 or "a") */
+    char *id; /* owned: JSON text of the candidate's id as given (42 or "a") */
     double score;
     char *why, *field, *quote; /* owned; field and quote may be NULL */
     bool grounded;
@@ -111,16 +302,96 @@ typedef struct rerank_result {
     size_t n;
 } rerank_result;
 void rerank_result_clear(rerank_result *r);
-rec_status llm_rerank(llm_session *s, const char *query, size_t n_query, const char *candidates,
-                      size_t n_candidates, const char *options, rerank_result *out, rec_err *err);
+rec_status llm_rerank(llm_session *s, const char *query, size_t n_query,
+                      const char *candidates, size_t n_candidates, const char *options,
+                      rerank_result *out, rec_err *err);
 rec_status llm_rerank_request(llm_session *s, const char *query, size_t n_query,
-                              const char *candidates, size_t n_candidates, const char *options,
-                              char **out, rec_err *err);
+                              const char *candidates, size_t n_candidates,
+                              const char *options, char **out, rec_err *err);
 
-/* ---- plumbing ------------------------------------------------------------------------------------------------ */
+/* For builtin.c, prompts and checks: the candidates as parsed. */
+#define RERANK_MAX_CANDIDATES 10000
+#define RERANK_MAX_FIELDS     32
+#define RERANK_MIN_READ       1
+#define RERANK_MAX_READ       200
+#define RERANK_DEFAULT_READ   50
+#define RERANK_WINDOW         20
+#define RERANK_STRIDE         10
+#define RERANK_MAX_HISTORY    50
+#define RERANK_DIVERSITY \
+    0.2 /* of the builtin; a model's order is left alone unless asked */
+typedef struct candidate_field {
+    const char *name; /* borrowed from the JSON */
+    char *text;       /* owned; lists are joined with ", " */
+    bool is_number;
+} candidate_field;
+typedef struct candidate {
+    char *id;               /* owned: JSON text */
+    candidate_field *field; /* owned */
+    size_t n_field;
+    double score; /* NaN = not given */
+} candidate;
+typedef struct history_item {
+    candidate c; /* id and text fields */
+    char *value; /* owned, as text; NULL = not given */
+} history_item;
+typedef struct candidates {
+    json *root, *options; /* owned: names are borrowed from them */
+    candidate *c; /* owned; in retrieval order: descending score, then as given */
+    size_t n;
+    history_item *history; /* owned */
+    size_t n_history;
+} candidates;
+const char *candidate_title(const candidate *c); /* NULL if there is none */
+const char *candidate_text(const candidate *c,
+                           const char *field); /* NULL if there is none */
+
+/* ---- builtin.c ------------------------------------------------------------------------------------------------ */
+
+typedef struct builtin builtin; /* tokens and statistics of one list */
+rec_status builtin_new(const char *query, size_t nbyte, const candidates *all,
+                       builtin **out, rec_err *err);
+void builtin_free(builtin *b);
+/* relevance[n] in 0..1: retrieval score and text match. */
+void builtin_relevance(const builtin *b, float *relevance);
+/* Maximal marginal relevance over `relevance`: order[n] gets candidate numbers, value[n] what each was worth
+ * when it was chosen (not ascending). diversity 0 = sort. */
+rec_status builtin_diversify(const builtin *b, const float *relevance, size_t n,
+                             double diversity, uint32_t *order, float *value,
+                             rec_err *err);
+/* Fill why, field, quote, grounded of a row for candidate i. */
+rec_status builtin_reason(const builtin *b, uint32_t i, rerank_row *row, rec_err *err);
+
+/* ---- listwise.c ------------------------------------------------------------------------------------------------ */
+
+typedef struct rerank_options {
+    size_t n_read;    /* how many candidates a model reads */
+    double diversity; /* 0..1, NaN = by default */
+    double alpha;     /* share of the model's order in the final one, 0..1 */
+    uint64_t seed;
+    const char *llm; /* borrowed */
+    bool in_transaction;
+} rerank_options;
+typedef struct listwise_args {
+    const char *query; /* may be NULL */
+    size_t n_query;
+    const candidates *all;
+    const rerank_options *options;
+    const builtin *b; /* reasons where the model's do not stand */
+} listwise_args;
+/* Order by a model into out->row (room for all). REC_NET: it failed, and out is as it was. */
+rec_status listwise_rank(llm_session *s, const llm_config *config,
+                         const listwise_args *a, rerank_result *out, rec_err *err);
+/* The first prompt that listwise_rank would send. */
+rec_status listwise_prompt(const listwise_args *a, llm_prompt *p, rec_err *err);
+/* Append candidate i; its reason is the builtin's, or left empty when b is NULL. */
+rec_status rerank_add_row(rerank_result *out, const candidates *all, const builtin *b,
+                          uint32_t i, double score, const char *status, rec_err *err);
+
+/* ---- complete.c ------------------------------------------------------------------------------------------------ */
 
 /* llm_complete: text of the model's answer, owned. There is no builtin for it. */
-rec_status llm_complete(llm_session *s, const char *prompt, size_t nbyte, const char *options,
-                        char **out, rec_err *err);
+rec_status llm_complete(llm_session *s, const char *prompt, size_t nbyte,
+                        const char *options, char **out, rec_err *err);
 
 #endif
