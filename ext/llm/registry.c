@@ -1,0 +1,560 @@
+/* registry.c - what one connection knows about models: rows, limits, usage, answers.
+ *
+ *     llm_models   rows --- choose ---> provider.c
+ *     llm_usage    ring of the last LLM_USAGE_ROWS calls
+ *     cache        request text -> answer, or failure for a few seconds
+ *
+ * Everything lives in memory and ends with the connection. Nothing comes from a table of the database file:
+ * a file that somebody sends must not be able to choose where a key goes. With no row inserted, the
+ * environment may name a server (read once, at the first use):
+ *
+ *     REC_LLM_BASE_URL   required; the row is called 'default'
+ *     REC_LLM_MODEL      model name
+ *     REC_LLM_PROTOCOL   'openai' unless set
+ *     REC_LLM_KEY_ENV    name of the variable that holds the key; REC_LLM_API_KEY if that one is set
+ *     REC_LLM_OPTIONS    JSON as in the options column
+ *
+ * R1. A variable that holds a key belongs to the first host that it was registered with; on this
+ *     connection no other host gets it.
+ * R2. Calls and tokens are counted before and after every request; a limit that is reached is an error,
+ *     not a fallback: a bill must not grow because nobody looked.
+ * R3. The cache compares whole requests, not hashes of them: rows of strangers are part of a request.
+ * R4. A failure, and an answer that the caller rejected, is forgotten after LLM_MEMO_SECONDS. Within that
+ *     time it stands, so that an expression which SQLite evaluates twice costs one call and gives one
+ *     answer.
+ */
+#include "llm.h"
+
+#include <stdlib.h>
+#include <strings.h>
+#include <time.h>
+
+#define MAX_TEXT_OPTION 16384
+
+typedef struct config_row {
+    llm_config c; /* first: a pointer to it is a pointer to the row */
+    schema_level level;
+    bool has_level;
+} config_row;
+
+typedef struct key_binding { /* R1 */
+    char *key_env, *host;
+} key_binding;
+
+typedef struct usage_entry {
+    llm_usage_row row;
+    char function[24], model[80], status[12];
+} usage_entry;
+
+typedef struct cache_entry {
+    char *key, *text; /* owned */
+    size_t n_key, n_text;
+    rec_status failure; /* REC_OK: text is an answer; else it is the message */
+    bool is_rejected;
+    double at;
+    uint64_t used;
+} cache_entry;
+
+struct llm_session {
+    config_row *row[LLM_MAX_CONFIGS];
+    size_t n_row;
+    key_binding *binding;
+    size_t n_binding, cap_binding;
+    bool env_read;
+    rec_err env_error; /* why the environment's row could not be made */
+    bool (*interrupted)(void *);
+    bool (*in_write)(void *);
+    void *interrupted_ctx, *in_write_ctx;
+    http *http;
+    usage_entry usage[LLM_USAGE_ROWS];
+    size_t n_usage; /* ever */
+    int64_t n_calls, n_tokens;
+    cache_entry cache[LLM_CACHE_ROWS];
+    size_t cache_nbyte;
+    uint64_t clock;
+};
+
+static void config_clear(llm_config *c) {
+    rec_free(c->name), rec_free(c->protocol), rec_free(c->base_url);
+    rec_free(c->model), rec_free(c->key_env), rec_free(c->options);
+    *c = (llm_config){0};
+}
+
+static void cache_clear(llm_session *s, cache_entry *e) {
+    s->cache_nbyte -= e->n_key + e->n_text;
+    rec_free(e->key), rec_free(e->text);
+    *e = (cache_entry){0};
+}
+
+llm_session *llm_session_new(void) {
+    return rec_zeros(1, sizeof(llm_session));
+}
+
+void llm_session_free(llm_session *s) {
+    if (!s) return;
+    for (size_t i = 0; i < s->n_row; i++) {
+        config_clear(&s->row[i]->c);
+        rec_free(s->row[i]);
+    }
+    for (size_t i = 0; i < s->n_binding; i++)
+        rec_free(s->binding[i].key_env), rec_free(s->binding[i].host);
+    rec_free(s->binding);
+    for (size_t i = 0; i < LLM_CACHE_ROWS; i++) cache_clear(s, &s->cache[i]);
+    http_free(s->http);
+    rec_free(s);
+}
+
+void llm_session_set_interrupt(llm_session *s, bool (*fn)(void *), void *ctx) {
+    s->interrupted = fn, s->interrupted_ctx = ctx;
+}
+void llm_session_set_in_write(llm_session *s, bool (*fn)(void *), void *ctx) {
+    s->in_write = fn, s->in_write_ctx = ctx;
+}
+void llm_session_request(const llm_session *s, http_request *q) {
+    q->interrupted = s->interrupted, q->ctx = s->interrupted_ctx;
+}
+http *llm_session_http(llm_session *s) {
+    if (!s->http) s->http = http_new();
+    return s->http;
+}
+
+/* ---- options of a row ------------------------------------------------------------------------- */
+
+static rec_status bad_option(rec_err *err, const char *name, const char *rule) {
+    return rec_fail(err, REC_RANGE, "llm_models: option \"%s\" must be %s", name, rule);
+}
+
+static rec_status option_int(const json *j, const char *name, int64_t min, int64_t max,
+                             int64_t *out, rec_err *err) {
+    if (json_int64(j, out) && *out >= min && *out <= max) return REC_OK;
+    return rec_fail(err, REC_RANGE,
+                    "llm_models: option \"%s\" must be an integer from %lld to %lld",
+                    name, (long long)min, (long long)max);
+}
+
+static rec_status option_schema(const json *j, schema_level *out, rec_err *err) {
+    static const char *const names[] = {"json_schema", "json_object", "none"};
+    const char *s = json_text(j);
+    for (int i = 0; s && i < 3; i++)
+        if (strcmp(s, names[i]) == 0) {
+            *out = (schema_level)i;
+            return REC_OK;
+        }
+    return bad_option(err, "schema", "json_schema, json_object or none");
+}
+
+static rec_status option_field(const json *j, char out[40], rec_err *err) {
+    const char *s = json_text(j);
+    if (!s || !*s || strlen(s) >= 40)
+        return bad_option(err, "max_tokens_field", "a field's name");
+    memcpy(out, s, strlen(s) + 1);
+    return REC_OK;
+}
+
+static rec_status option_one(const json *j, llm_settings *o, rec_err *err) {
+    const char *k = json_key(j);
+    int64_t x = 0;
+    rec_status st = REC_OK;
+    if (strcmp(k, "max_tokens_field") == 0)
+        return option_field(j, o->max_tokens_field, err);
+    if (strcmp(k, "schema") == 0) return option_schema(j, &o->schema, err);
+    if (strcmp(k, "max_tokens") == 0) {
+        st = option_int(j, k, 1, 1000000, &x, err), o->max_tokens = (int)x;
+    } else if (strcmp(k, "timeout_ms") == 0) {
+        st = option_int(j, k, HTTP_MIN_TIMEOUT_MS, HTTP_MAX_TIMEOUT_MS, &x, err);
+        o->timeout_ms = (int)x;
+    } else if (strcmp(k, "retries") == 0) {
+        st = option_int(j, k, 0, HTTP_MAX_RETRIES, &x, err), o->retries = (int)x;
+    } else if (strcmp(k, "max_calls") == 0) {
+        st = option_int(j, k, 0, INT64_MAX, &o->max_calls, err);
+    } else if (strcmp(k, "max_total_tokens") == 0) {
+        st = option_int(j, k, 0, INT64_MAX, &o->max_total_tokens, err);
+    } else if (strcmp(k, "temperature") == 0) {
+        o->temperature = json_number(j, -1), o->has_temperature = true;
+        if (!(o->temperature >= 0 && o->temperature <= 2))
+            st = bad_option(err, k, "a number from 0 to 2");
+    } else if (strcmp(k, "in_transaction") == 0) {
+        o->in_transaction = json_truth(j, false);
+        if (!json_is_bool(j)) st = bad_option(err, k, "true or false");
+    } else if (strcmp(k, "extra") == 0) {
+        if (!json_is_object(j))
+            return bad_option(err, k, "an object that is merged into the request");
+        json_delete(o->extra);
+        o->extra = json_copy(j);
+        if (!o->extra) st = rec_nomem(err);
+    } else {
+        st = rec_fail(
+            err, REC_RANGE,
+            "llm_models: no option \"%s\" (there are max_tokens_field, max_tokens, "
+            "temperature, schema, timeout_ms, retries, max_calls, max_total_tokens, "
+            "in_transaction, extra)",
+            k);
+    }
+    return st;
+}
+
+void llm_settings_clear(llm_settings *o) {
+    json_delete(o->extra);
+    o->extra = NULL;
+}
+
+rec_status llm_settings_parse(const char *options, llm_settings *out, rec_err *err) {
+    *out = (llm_settings){.max_tokens_field = "max_tokens",
+                          .timeout_ms = HTTP_DEFAULT_TIMEOUT_MS,
+                          .retries = HTTP_DEFAULT_RETRIES,
+                          .max_calls = LLM_DEFAULT_MAX_CALLS};
+    if (!options || !*options) return REC_OK;
+    rec_err why = {0};
+    json *j = json_parse(options, strlen(options), &why);
+    rec_status st = REC_OK;
+    if (!j)
+        st = rec_fail(err, why.code, "llm_models: options: %s", why.msg);
+    else if (!json_is_object(j))
+        st = rec_fail(err, REC_RANGE, "llm_models: options must be a JSON object");
+    for (const json *c = json_first(j); c && st == REC_OK; c = json_next(c))
+        st = option_one(c, out, err);
+    json_delete(j);
+    if (st) llm_settings_clear(out);
+    return st;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------ */
+
+static rec_status check_text(const char *column, const char *v, rec_err *err) {
+    size_t n = v ? strlen(v) : 0;
+    if (n > MAX_TEXT_OPTION)
+        return rec_fail(err, REC_RANGE, "llm_models: %s has more than %d bytes", column,
+                        MAX_TEXT_OPTION);
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)v[i] < ' ')
+            return rec_fail(err, REC_RANGE, "llm_models: %s holds a control character",
+                            column);
+    return REC_OK;
+}
+
+static key_binding *find_binding(llm_session *s, const char *key_env) {
+    for (size_t i = 0; i < s->n_binding; i++)
+        if (strcmp(s->binding[i].key_env, key_env) == 0) return &s->binding[i];
+    return NULL;
+}
+
+/* R1. */
+static rec_status bind_key(llm_session *s, const char *key_env, const url_parts *url,
+                           rec_err *err) {
+    if (!key_env || !*key_env) return REC_OK;
+    key_binding *b = find_binding(s, key_env);
+    if (b && strlen(b->host) == url->n_host &&
+        strncasecmp(b->host, url->host, url->n_host) == 0)
+        return REC_OK;
+    if (b)
+        return rec_fail(
+            err, REC_RANGE,
+            "llm_models: the key in %s is bound to the host %s on this connection; "
+            "use another variable for %.*s",
+            key_env, b->host, (int)url->n_host, url->host);
+    rec_status st =
+        rec_grow(&s->binding, &s->cap_binding, s->n_binding + 1, sizeof *b, err);
+    if (st) return st;
+    b = &s->binding[s->n_binding];
+    b->key_env = rec_strdup(key_env);
+    b->host = rec_strndup(url->host, url->n_host);
+    if (b->key_env && b->host) {
+        s->n_binding++;
+        return REC_OK;
+    }
+    rec_free(b->key_env), rec_free(b->host);
+    return rec_nomem(err);
+}
+
+static rec_status check_config(const llm_config *c, url_parts *url, rec_err *err) {
+    rec_err why = {0};
+    rec_status st = REC_OK;
+    if (!c->name || !*c->name)
+        return rec_fail(err, REC_RANGE, "llm_models: name must not be empty");
+    if (strcmp(c->name, "builtin") == 0)
+        return rec_fail(
+            err, REC_RANGE,
+            "llm_models: 'builtin' is the name of the rules that need no server");
+    if (!c->base_url || !*c->base_url)
+        return rec_fail(err, REC_RANGE, "llm_models: base_url is missing");
+    if ((st = url_check(c->base_url, url, &why)))
+        return rec_fail(err, st, "llm_models: %s", why.msg);
+    if (c->protocol && !provider_exists(c->protocol, &why))
+        return rec_fail(err, REC_RANGE, "llm_models: %s", why.msg);
+    if (c->key_env && *c->key_env && !secret_is_name(c->key_env))
+        return rec_fail(
+            err, REC_RANGE,
+            "llm_models: key_env must be the NAME of an environment variable, such as "
+            "OPENAI_API_KEY, never the key");
+    const char *const names[] = {"name", "model", "options"};
+    const char *const values[] = {c->name, c->model, c->options};
+    for (int i = 0; i < 2; i++)
+        if ((st = check_text(names[i], values[i], err))) return st;
+    llm_settings o;
+    st = llm_settings_parse(c->options, &o, err);
+    llm_settings_clear(&o);
+    return st;
+}
+
+static rec_status copy_text(char **out, const char *v, rec_err *err) {
+    *out = NULL;
+    if (!v || !*v) return REC_OK;
+    *out = rec_strdup(v);
+    return *out ? REC_OK : rec_nomem(err);
+}
+
+static rec_status copy_config(llm_config *out, const llm_config *c, rec_err *err) {
+    *out = (llm_config){0};
+    rec_status st = copy_text(&out->name, c->name, err);
+    if (!st) st = copy_text(&out->protocol, c->protocol ? c->protocol : "openai", err);
+    if (!st) st = copy_text(&out->base_url, c->base_url, err);
+    if (!st) st = copy_text(&out->model, c->model, err);
+    if (!st) st = copy_text(&out->key_env, c->key_env, err);
+    if (!st) st = copy_text(&out->options, c->options, err);
+    if (st) config_clear(out);
+    return st;
+}
+
+static size_t find_row(const llm_session *s, const char *name) {
+    size_t i = 0;
+    while (i < s->n_row && strcmp(s->row[i]->c.name, name) != 0) i++;
+    return i;
+}
+
+static rec_status put(llm_session *s, const llm_config *c, rec_err *err) {
+    url_parts url;
+    rec_status st = check_config(c, &url, err);
+    if (st) return st;
+    size_t i = find_row(s, c->name);
+    if (i == LLM_MAX_CONFIGS)
+        return rec_fail(err, REC_RANGE, "llm_models: more than %d rows",
+                        LLM_MAX_CONFIGS);
+    llm_config copy;
+    st = copy_config(&copy, c, err);
+    if (!st) st = bind_key(s, copy.key_env, &url, err);
+    config_row *r = st ? NULL : i < s->n_row ? s->row[i] : rec_zeros(1, sizeof *r);
+    if (!st && !r) st = rec_nomem(err);
+    if (st) {
+        config_clear(&copy);
+        return st;
+    }
+    config_clear(&r->c);
+    *r = (config_row){.c = copy};
+    s->row[i] = r;
+    if (i == s->n_row) s->n_row++;
+    return REC_OK;
+}
+
+/* The row that the environment describes, once. A wrong description is told to whoever needs a model. */
+static void read_environment(llm_session *s) {
+    if (s->env_read) return;
+    s->env_read = true;
+    const char *url = getenv("REC_LLM_BASE_URL");
+    if (!url || !*url || s->n_row) return;
+    const char *key_env = getenv("REC_LLM_KEY_ENV"), *plain = getenv("REC_LLM_API_KEY");
+    if ((!key_env || !*key_env) && plain && *plain) key_env = "REC_LLM_API_KEY";
+    const char *protocol = getenv("REC_LLM_PROTOCOL");
+    llm_config c = {.name = (char *)"default",
+                    .base_url = (char *)url,
+                    .protocol = (char *)(protocol && *protocol ? protocol : "openai"),
+                    .model = getenv("REC_LLM_MODEL"),
+                    .key_env = (char *)key_env,
+                    .options = getenv("REC_LLM_OPTIONS")};
+    rec_err why = {0};
+    if (put(s, &c, &why))
+        rec_fail(&s->env_error, why.code, "REC_LLM_* in the environment: %s", why.msg);
+}
+
+rec_status llm_config_put(llm_session *s, const llm_config *c, rec_err *err) {
+    return put(s, c, err);
+}
+
+bool llm_config_delete(llm_session *s, const char *name) {
+    size_t i = find_row(s, name);
+    if (i == s->n_row) return false;
+    config_clear(&s->row[i]->c);
+    rec_free(s->row[i]);
+    for (s->n_row--; i < s->n_row; i++) s->row[i] = s->row[i + 1];
+    return true;
+}
+
+size_t llm_config_count(llm_session *s) {
+    read_environment(s);
+    return s->n_row;
+}
+const llm_config *llm_config_at(const llm_session *s, size_t i) {
+    return &s->row[i]->c;
+}
+const llm_config *llm_config_find(llm_session *s, const char *name) {
+    read_environment(s);
+    size_t i = find_row(s, name);
+    return i < s->n_row ? &s->row[i]->c : NULL;
+}
+
+rec_status llm_choose(llm_session *s, const char *name, const llm_config **out,
+                      rec_err *err) {
+    *out = NULL;
+    if (name && strcmp(name, "builtin") == 0) return REC_OK;
+    size_t n = llm_config_count(s);
+    if (!name) {
+        if (n == 0 && s->env_error.code) {
+            *err = s->env_error;
+            return err->code;
+        }
+        if (n) *out = llm_config_at(s, 0);
+        return REC_OK;
+    }
+    *out = llm_config_find(s, name);
+    if (*out) return REC_OK;
+    char have[200] = "";
+    for (size_t i = 0, at = 0; i < n && at < 160; i++)
+        at += rec_format(have + at, sizeof have - at, "%s%.40s", i ? ", " : "",
+                         s->row[i]->c.name);
+    return rec_fail(err, REC_RANGE, "there is no model '%s' in llm_models (%s%s)", name,
+                    n ? "there are: builtin, " : "it has no rows", have);
+}
+
+schema_level *llm_config_level(llm_session *s, const llm_config *c) {
+    config_row *r = s->row[find_row(s, c->name)];
+    if (!r->has_level) {
+        llm_settings o;
+        if (llm_settings_parse(r->c.options, &o, NULL) == REC_OK) r->level = o.schema;
+        llm_settings_clear(&o);
+        r->has_level = true;
+    }
+    return &r->level;
+}
+
+/* ---- limits and usage -------------------------------------------------------------------------------- */
+
+rec_status llm_admit(llm_session *s, const llm_settings *o, bool in_transaction,
+                     rec_err *err) {
+    if (s->n_calls >= o->max_calls)
+        return rec_fail(
+            err, REC_RANGE,
+            "llm: this connection has made %lld calls, and max_calls is %lld",
+            (long long)s->n_calls, (long long)o->max_calls);
+    if (o->max_total_tokens && s->n_tokens >= o->max_total_tokens)
+        return rec_fail(
+            err, REC_RANGE,
+            "llm: this connection has used %lld tokens, and max_total_tokens is %lld",
+            (long long)s->n_tokens, (long long)o->max_total_tokens);
+    if (!in_transaction && !o->in_transaction && s->in_write &&
+        s->in_write(s->in_write_ctx))
+        return rec_fail(
+            err, REC_RANGE,
+            "llm: a write transaction is open, and a call to a server would hold its "
+            "lock: COMMIT first, or set the option \"in_transaction\": true");
+    return REC_OK;
+}
+
+static void copy_cut(char *out, size_t cap, const char *s) {
+    size_t n = s ? strlen(s) : 0;
+    if (n >= cap) n = cap - 1;
+    while (s && n && ((unsigned char)s[n] & 0xC0) == 0x80) n--; /* whole characters */
+    if (n) memcpy(out, s, n);
+    out[n] = 0;
+}
+
+void llm_usage_add(llm_session *s, const llm_usage_row *row) {
+    usage_entry *u = &s->usage[s->n_usage++ % LLM_USAGE_ROWS];
+    struct timespec now;
+    u->row = *row;
+    clock_gettime(CLOCK_REALTIME, &now);
+    u->row.at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    copy_cut(u->function, sizeof u->function, row->function);
+    copy_cut(u->model, sizeof u->model, row->model);
+    copy_cut(u->status, sizeof u->status, row->status);
+    if (row->cache_hit) return;
+    s->n_calls += 1 + row->retries;
+    s->n_tokens += row->prompt_tokens + row->completion_tokens;
+}
+
+void llm_usage_mark(llm_session *s, const char *status) {
+    if (s->n_usage == 0) return;
+    usage_entry *u = &s->usage[(s->n_usage - 1) % LLM_USAGE_ROWS];
+    copy_cut(u->status, sizeof u->status, status);
+}
+
+size_t llm_usage_count(const llm_session *s) {
+    return s->n_usage < LLM_USAGE_ROWS ? s->n_usage : LLM_USAGE_ROWS;
+}
+
+llm_usage_row llm_usage_at(const llm_session *s, size_t i) {
+    size_t first = s->n_usage < LLM_USAGE_ROWS ? 0 : s->n_usage % LLM_USAGE_ROWS;
+    const usage_entry *u = &s->usage[(first + i) % LLM_USAGE_ROWS];
+    llm_usage_row row = u->row;
+    row.function = u->function, row.model = u->model, row.status = u->status;
+    return row;
+}
+
+/* ---- answers ------------------------------------------------------------------------------------------- */
+
+static cache_entry *cache_find(llm_session *s, const char *key, size_t nbyte) {
+    for (size_t i = 0; i < LLM_CACHE_ROWS; i++) {
+        cache_entry *e = &s->cache[i];
+        if (e->key && e->n_key == nbyte && memcmp(e->key, key, nbyte) == 0)
+            return e; /* R3 */
+    }
+    return NULL;
+}
+
+bool llm_cache_get(llm_session *s, const char *key, size_t nbyte, llm_cached *out) {
+    *out = (llm_cached){0};
+    cache_entry *e = cache_find(s, key, nbyte);
+    if (!e) return false;
+    out->is_fresh = rec_seconds() - e->at < LLM_MEMO_SECONDS;
+    if (!out->is_fresh && (e->failure || e->is_rejected)) { /* R4 */
+        cache_clear(s, e);
+        return false;
+    }
+    e->used = ++s->clock;
+    out->text = e->text;
+    out->failure = e->failure;
+    return true;
+}
+
+/* A free place, making room by what was used longest ago. */
+static cache_entry *cache_place(llm_session *s, size_t need) {
+    for (;;) {
+        cache_entry *oldest = &s->cache[0], *empty = NULL;
+        for (size_t i = 0; i < LLM_CACHE_ROWS; i++) {
+            cache_entry *e = &s->cache[i];
+            if (!e->key)
+                empty = e;
+            else if (!oldest->key || e->used < oldest->used)
+                oldest = e;
+        }
+        if (empty && s->cache_nbyte + need <= LLM_CACHE_BYTES) return empty;
+        if (!oldest->key) return empty; /* nothing left to drop */
+        cache_clear(s, oldest);
+    }
+}
+
+/* A cache may forget: running out of memory here is no error. */
+void llm_cache_put(llm_session *s, const char *key, size_t nbyte, const char *text,
+                   rec_status failure) {
+    size_t n_text = text ? strlen(text) : 0;
+    if (nbyte + n_text > LLM_CACHE_BYTES / 4) return;
+    cache_entry *e = cache_find(s, key, nbyte);
+    if (e) cache_clear(s, e);
+    char *k = rec_strndup(key, nbyte), *t = text ? rec_strdup(text) : NULL;
+    if (!k || (text && !t)) {
+        rec_free(k), rec_free(t);
+        return;
+    }
+    e = cache_place(s, nbyte + n_text);
+    *e = (cache_entry){.key = k,
+                       .text = t,
+                       .n_key = nbyte,
+                       .n_text = n_text,
+                       .at = rec_seconds(),
+                       .used = ++s->clock,
+                       .failure = failure};
+    s->cache_nbyte += nbyte + n_text;
+}
+
+void llm_cache_reject(llm_session *s, const char *key, size_t nbyte) {
+    cache_entry *e = cache_find(s, key, nbyte);
+    if (e) e->is_rejected = true;
+}
