@@ -19,9 +19,11 @@
  * by linalg_chol.c without BLAS. With REC_NO_BLAS everything goes to linalg_ref.c.
  *
  * la_orthonormalize is Cholesky-QR twice (Fukaya and others 2014): M <- M R^-1 with R^T R =
- * M^T M, and again to remove what rounding left. That squares the condition number, so when
- * the first factor says that columns nearly depend on each other, classical Gram-Schmidt
- * with one repetition takes over, column by column.
+ * M^T M, and again to remove what rounding left. That squares the condition number. When the
+ * first factor says that columns nearly depend on each other, a factor of M^T M plus a small
+ * diagonal makes M well conditioned first (Fukaya and others 2020). When that does not help,
+ * columns really depend on each other, and classical Gram-Schmidt with one repetition takes
+ * over, column by column.
  */
 #include "core.h"
 
@@ -173,22 +175,25 @@ rec_status la_eigh(float *a, size_t n, float *w, rec_err *err) {
 
 /* ---- orthonormal columns ----------------------------------------------------------------------- */
 
-#define ORTHO_SAFE 1e-4 /* share of |column|^2 that must be new for Cholesky-QR */
+#define ORTHO_SAFE  1e-4 /* share of |column|^2 that must be new for Cholesky-QR */
+#define ORTHO_SHIFT 2e-6 /* times dim and |column|^2: above the rounding of M^T M */
 #define ORTHO_EMPTY \
     1e-10 /* below this share (10^-5 of the length) a column is rounding */
 
-/* R^-1 (upper triangular, p x p) of the Cholesky factor of G, in double. False when some
- * column is too close to the span of those before it. */
-static bool inverse_factor(const float *g, size_t p, double *r, float *inv) {
+/* R^-1 (upper triangular, p x p) of the Cholesky factor of G + shift diag(G), in double.
+ * False when some column is too close to the span of those before it. */
+static bool inverse_factor(const float *g, size_t p, double shift, double *r,
+                           float *inv) {
+    double safe = shift > 0 ? shift / 4 : ORTHO_SAFE;
     for (size_t j = 0; j < p; j++) { /* r: upper, column by column */
-        double left = g[j * p + j];
+        double left = g[j * p + j] * (1 + shift);
         for (size_t i = 0; i < j; i++) {
             double s = g[i * p + j];
             for (size_t k = 0; k < i; k++) s -= r[i * p + k] * r[j * p + k];
             r[j * p + i] = s / r[i * p + i]; /* kept as the lower factor */
             left -= r[j * p + i] * r[j * p + i];
         }
-        if (!(left > ORTHO_SAFE * g[j * p + j])) return false;
+        if (!(left > safe * g[j * p + j])) return false;
         r[j * p + j] = sqrt(left);
     }
     memset(inv, 0, p * p * sizeof *inv);
@@ -207,27 +212,50 @@ static bool inverse_factor(const float *g, size_t p, double *r, float *inv) {
     return true;
 }
 
-/* One round of Cholesky-QR. *done = false and M unchanged when it cannot be trusted. */
-static rec_status cholesky_qr(mat *m, bool *done, rec_run *run, rec_err *err) {
+/* One round of Cholesky-QR: out = M R^-1; *done = false and no out when the factor cannot
+ * be trusted. */
+static rec_status cholesky_qr(const mat *m, double shift, mat *out, bool *done,
+                              rec_run *run, rec_err *err) {
     size_t p = m->dim, n_sq;
-    mat out = {0};
+    memset(out, 0, sizeof *out);
     *done = false;
     if (!rec_mul(p, p, &n_sq)) return rec_nomem(err);
     float *g = rec_array(n_sq, sizeof *g), *inv = rec_array(n_sq, sizeof *inv);
     double *r = rec_zeros(n_sq, sizeof *r);
     rec_status rc = g && inv && r ? REC_OK : rec_nomem(err);
     if (!rc) rc = la_gram(m, g, run, err);
-    if (!rc && inverse_factor(g, p, r, inv)) {
-        rc = la_mat_mul(m, inv, m->dim, &out, run, err);
-        if (!rc) {
-            mat_clear(m);
-            *m = out;
-            *done = true;
-        }
+    if (!rc && inverse_factor(g, p, shift, r, inv)) {
+        rc = la_mat_mul(m, inv, m->dim, out, run, err);
+        *done = !rc;
     }
     rec_free(g);
     rec_free(inv);
     rec_free(r);
+    return rc;
+}
+
+/* Replaces *m by the next round of Cholesky-QR if there is one. */
+static rec_status refine(mat *m, bool *done, rec_run *run, rec_err *err) {
+    mat next;
+    rec_status rc = cholesky_qr(m, 0, &next, done, run, err);
+    if (*done) {
+        mat_clear(m);
+        *m = next;
+    }
+    return rc;
+}
+
+/* The shifted round and one plain round: *done = false and M unchanged if both together do
+ * not make the columns independent. */
+static rec_status precondition(mat *m, bool *done, rec_run *run, rec_err *err) {
+    mat next;
+    rec_status rc = cholesky_qr(m, ORTHO_SHIFT * (m->dim + 100), &next, done, run, err);
+    if (*done) rc = refine(&next, done, run, err);
+    if (*done) {
+        mat_clear(m);
+        *m = next;
+    } else
+        mat_clear(&next);
     return rc;
 }
 
@@ -289,8 +317,8 @@ static rec_status gram_schmidt(mat *m, rec_run *run, rec_err *err) {
 
 rec_status la_orthonormalize(mat *m, rec_run *run, rec_err *err) {
     bool done;
-    rec_status rc = cholesky_qr(m, &done, run, err);
+    rec_status rc = refine(m, &done, run, err);
+    if (!rc && !done) rc = precondition(m, &done, run, err);
     if (rc) return rc;
-    if (!done) return gram_schmidt(m, run, err);
-    return cholesky_qr(m, &done, run, err);
+    return done ? refine(m, &done, run, err) : gram_schmidt(m, run, err);
 }
