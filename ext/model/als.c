@@ -46,7 +46,8 @@
 #define ALS_MAX_LAMBDA      1e6
 #define ALS_LAMBDA_IMPLICIT .003
 #define ALS_LAMBDA_EXPLICIT .1
-#define ALS_INIT_DEVIATION  .1 /* over sqrt(factors) */
+#define ALS_MAX_RATING      1e31 /* signal.c refuses values beyond 1e30 */
+#define ALS_INIT_DEVIATION  .1   /* over sqrt(factors) */
 /* Multiply-adds in a piece of the parallel loop: a few milliseconds. */
 #define ALS_PIECE_WORK ((size_t)1 << 21)
 
@@ -677,7 +678,8 @@ static rec_status als_check(const rec_model *model, rec_err *err) {
         !(isfinite(m->alpha0 + m->extra + m->lambda + m->nu + m->user_scale)))
         return rec_corrupt(err, "als: alpha0 %g, lambda %g, nu %g", m->alpha0,
                            m->lambda, m->nu);
-    if (!isfinite(m->mean) || !isfinite(m->deviation) || !(m->deviation > 0))
+    if (!(fabs(m->mean) < ALS_MAX_RATING && m->deviation > 0 &&
+          m->deviation < ALS_MAX_RATING))
         return rec_corrupt(err, "als: ratings of mean %g, deviation %g", m->mean,
                            m->deviation);
     if (!all_finite(m->spectrum, m->factors, false))

@@ -4,14 +4,14 @@
  *
  *     what they did      u = sum_j w_j v_j, scaled to unit length       \
  *                        implicit: w = the weight (dislikes subtract)    > score = cosines,
- *                        explicit: w = decay x (rating - usual rating)  /  blended
+ *                        explicit: w = decay x (rating - usual + s / 2) /  blended
  *     what they ask      t = vector of the sentence
  *
  * With a history and a sentence the score is text_weight cos(t, v_i) + (1 - text_weight)
  * cos(u, v_i). The usual rating of a user is their mean, drawn towards everybody's mean by
- * CONTENT_USUAL_PRIOR imagined ratings, so that somebody who gives 5 stars to everything is
- * still taken at their word. If all weights cancel out, the plain centroid stands in: they did
- * choose those items.
+ * CONTENT_USUAL_PRIOR imagined ratings; s is the deviation of all ratings. So what a user rated
+ * as usual counts for them, for they did choose it, and what they rated clearly below counts
+ * against. If the weights cancel out, the plain centroid stands in.
  *
  * An item's vector is linear in its terms, v_i = sum_t a_it V_t, and the score is linear in v_i.
  * So the share of a term in a score is exact, a_it (V_t . u), and an explanation can name the
@@ -25,8 +25,8 @@
  *   I2  slot i of the index holds row i of vectors.
  *   I3  term_ptr is ascending from 0, n_items + 1 long; terms are numbers of the vocabulary.
  *
- * Stored: u32 version, u32 feedback, f64 mean, f64 text_weight, lsa, mat vectors,
- * u64 term_ptr[n_items + 1], u32 n_term then n_term times (u32 term, f32 share).
+ * Stored: u32 version, u32 feedback, f64 mean, deviation, text_weight, lsa, mat vectors,
+ * u64 term_ptr[n_items + 1], then as often as its last says (u32 term, f32 share).
  * Cost: fit is lsa_fit; a score is one or two dot products an item.
  */
 #include "model.h"
@@ -36,6 +36,7 @@
 #define CONTENT_VERSION     1
 #define CONTENT_MAX_WORDS   16
 #define CONTENT_USUAL_PRIOR 5.0
+#define CONTENT_CHOSEN      .5 /* deviations that having chosen an item is worth */
 /* Catalogues smaller than this keep the words that only one item has. */
 #define CONTENT_SMALL_CATALOG 200
 #define CONTENT_MAX_REASONS   8
@@ -49,6 +50,7 @@ typedef struct content {
     rec_model base;
     feedback_kind feedback;
     double mean;        /* of the ratings of the training data; 0 when implicit */
+    double deviation;   /* of the same; 0 when implicit or constant */
     double text_weight; /* 0..1 */
     lsa *language;      /* owned */
     mat vectors;        /* n_items x dim */
@@ -196,13 +198,18 @@ static rec_status add_terms(content *c, const corpus *docs, const uint32_t *whic
     return st;
 }
 
-static double mean_rating(const dataset *d) {
-    double w = 0, sum = 0;
+static void read_ratings(content *c, const dataset *d) {
+    double w = 0, sum = 0, square = 0;
     for (size_t i = 0; i < d->n; i++) {
         w += d->weight[i];
         sum += (double)d->weight[i] * d->value[i];
     }
-    return w > 0 ? sum / w : 0;
+    c->mean = w > 0 ? sum / w : 0;
+    for (size_t i = 0; i < d->n; i++) {
+        double z = d->value[i] - c->mean;
+        square += d->weight[i] * z * z;
+    }
+    c->deviation = w > 0 ? sqrt(square / w) : 0;
 }
 
 static rec_status fit_into(content *c, const model_fit_args *a, rec_err *err) {
@@ -215,7 +222,7 @@ static rec_status fit_into(content *c, const model_fit_args *a, rec_err *err) {
     if (!args.min_df) args.min_df = is_small ? 1 : LSA_MIN_DF;
     if (!(args.max_df > 0)) args.max_df = is_small ? 1 : .3f;
     c->feedback = d->feedback;
-    c->mean = d->feedback == FEEDBACK_EXPLICIT ? mean_rating(d) : 0;
+    if (d->feedback == FEEDBACK_EXPLICIT) read_ratings(c, d);
     c->text_weight = opt_num(a->options, "text_weight");
     rec_status st = lsa_fit(d->docs, &args, &c->language, &c->vectors, a->run, err);
     if (!st && lsa_dim(c->language) == 0)
@@ -299,7 +306,8 @@ static double history_weight(const content *c, const profile *p, const model_que
                              size_t j) {
     double w = q->weight[j];
     if (p->is_plain) return 1;
-    if (c->feedback == FEEDBACK_EXPLICIT) w *= q->value[j] - p->usual;
+    if (c->feedback == FEEDBACK_EXPLICIT)
+        w *= q->value[j] - p->usual + CONTENT_CHOSEN * c->deviation;
     return isfinite(w) ? w : 0;
 }
 
@@ -516,6 +524,7 @@ static rec_status content_save(const rec_model *m, bytes_writer *w, rec_err *err
     bytes_put_u32(w, CONTENT_VERSION);
     bytes_put_u32(w, (uint32_t)c->feedback);
     bytes_put_f64(w, c->mean);
+    bytes_put_f64(w, c->deviation);
     bytes_put_f64(w, c->text_weight);
     lsa_write(c->language, w);
     mat_write(&c->vectors, w);
@@ -530,7 +539,8 @@ static rec_status content_save(const rec_model *m, bytes_writer *w, rec_err *err
 
 static rec_status content_check(const rec_model *m, rec_err *err) {
     const content *c = self(m);
-    if (!isfinite(c->mean) || !(c->text_weight >= 0 && c->text_weight <= 1))
+    if (!isfinite(c->mean) || !isfinite(c->deviation) ||
+        !(c->text_weight >= 0 && c->text_weight <= 1))
         return rec_corrupt(err, "content: mean %g, text weight %g", c->mean,
                            c->text_weight);
     if (c->vectors.dim != lsa_dim(c->language))
@@ -576,7 +586,8 @@ static rec_status read_terms(content *c, bytes_reader *r, rec_err *err) {
 static rec_status content_load(bytes_reader *r, rec_model **out, rec_err *err) {
     *out = NULL;
     uint32_t version = bytes_get_u32(r), feedback = bytes_get_u32(r);
-    double mean = bytes_get_f64(r), text_weight = bytes_get_f64(r);
+    double mean = bytes_get_f64(r), deviation = bytes_get_f64(r);
+    double text_weight = bytes_get_f64(r);
     if (r->status || version != CONTENT_VERSION || feedback > FEEDBACK_EXPLICIT)
         return rec_corrupt(err, "content: header has version %u, feedback %u", version,
                            feedback);
@@ -584,6 +595,7 @@ static rec_status content_load(bytes_reader *r, rec_model **out, rec_err *err) {
     if (!c) return REC_NOMEM;
     c->feedback = (feedback_kind)feedback;
     c->mean = mean;
+    c->deviation = deviation;
     c->text_weight = text_weight;
     rec_status st = lsa_read(r, &c->language, err);
     if (!st) st = mat_read(r, &c->vectors, err);

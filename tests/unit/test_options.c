@@ -35,10 +35,14 @@ static void test_messages(void) {
     refuse(&als_ops, "alpha0", "-1", "alpha0=-1 is out of range (0..1000)");
     refuse(&content_ops, "embedder", "bert(384)",
            "embedder=bert(384) is not one of: lsa(2..1024)");
-    refuse(&content_ops, "embedder", "lsa(1)", "embedder=lsa(1) is out of range (2..1024)");
-    refuse(&content_ops, "embedder", "lsa(12", "embedder=lsa(12 is not one of: lsa(2..1024)");
-    refuse(&hybrid_ops, "gate", "learned", "gate=learned is not one of: weighted(0..1)");
-    refuse(&hybrid_ops, "gate", "weighted(2)", "gate=weighted(2) is out of range (0..1)");
+    refuse(&content_ops, "embedder", "lsa(1)",
+           "embedder=lsa(1) is out of range (2..1024)");
+    refuse(&content_ops, "embedder", "lsa(12",
+           "embedder=lsa(12 is not one of: lsa(2..1024)");
+    refuse(&hybrid_ops, "gate", "learned",
+           "gate=learned is not one of: weighted(0..1)");
+    refuse(&hybrid_ops, "gate", "weighted(2)",
+           "gate=weighted(2) is out of range (0..1)");
 }
 
 static void test_values(void) {
@@ -63,7 +67,8 @@ static void test_defaults(void) {
     CHECK(!options_set(&o, "factor", "3", &known, &err) && !known);
     CHECK(!o.is_set[0]);
     CHECK(!options_set(&o, "factors", "3", &known, &err) && o.is_set[0]);
-    CHECK(!options_set(&o, "factors", "4", &known, &err) && opt_num(&o, "factors") == 4);
+    CHECK(!options_set(&o, "factors", "4", &known, &err) &&
+          opt_num(&o, "factors") == 4);
     options_clear(&o);
     options_clear(&o);
 }
@@ -106,7 +111,7 @@ static void test_no_memory(void) {
 
 int main(void) {
     UNIT_BEGIN("options");
-    count_allocations();
+    alloc_install();
     test_messages();
     test_values();
     test_defaults();

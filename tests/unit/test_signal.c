@@ -44,35 +44,59 @@ static void test_times(void) {
     CHECK(time_of("1969-12-31 23:59:59") == -1);
     CHECK(time_of("2000-02-29") == 951782400);
     CHECK(time_of("0001-01-01") == -62135596800.0);
-    const char *const bad[] = {"",           "yesterday",  "2024-13-01", "2023-02-29", "1900-02-29",
-                               "2024-05-32", "2024-05",    "2024-05-01T", "2024-05-01 25:00",
-                               "2024-05-01 12:61", "2024-05-01 12:30:15.", "2024-05-01x",
-                               "2024-05-01 12:30 PM", "2024-05-01 12:30+99:00", "12:30"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) CHECK(isnan(time_of(bad[i])));
+    const char *const bad[] = {"",
+                               "yesterday",
+                               "2024-13-01",
+                               "2023-02-29",
+                               "1900-02-29",
+                               "2024-05-32",
+                               "2024-05",
+                               "2024-05-01T",
+                               "2024-05-01 25:00",
+                               "2024-05-01 12:61",
+                               "2024-05-01 12:30:15.",
+                               "2024-05-01x",
+                               "2024-05-01 12:30 PM",
+                               "2024-05-01 12:30+99:00",
+                               "12:30"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        CHECK(isnan(time_of(bad[i])));
 }
 
 static void test_spans(void) {
     static const struct {
         const char *text;
         double seconds;
-    } good[] = {{"90 days", 7776000}, {"1.5 hours", 5400}, {"2 weeks", 1209600}, {"3600", 3600},
-                {"1 day", 86400},     {"12h", 43200},      {" 10 min ", 600},    {"1 year", 31556952}};
-    const char *const bad[] = {"", "days", "0", "-1 day", "3 fortnights", "1 day 2 hours", "nan"};
+    } good[] = {{"90 days", 7776000}, {"1.5 hours", 5400}, {"2 weeks", 1209600},
+                {"3600", 3600},       {"1 day", 86400},    {"12h", 43200},
+                {" 10 min ", 600},    {"1 year", 31556952}};
+    const char *const bad[] = {
+        "", "days", "0", "-1 day", "3 fortnights", "1 day 2 hours", "nan"};
     rec_err err = {0};
     double s;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         CHECK(!signal_parse_span(good[i].text, &s, &err) && s == good[i].seconds);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        CHECK(signal_parse_span(bad[i], &s, &err) == REC_RANGE && strstr(err.msg, "'90 days'"));
+        CHECK(signal_parse_span(bad[i], &s, &err) == REC_RANGE &&
+              strstr(err.msg, "'90 days'"));
 }
 
 static void test_weights(void) {
     signal_spec s = plain_signal(FEEDBACK_IMPLICIT);
     rec_err err = {0};
-    CHECK(!signal_parse_weights("view:.1, click:.3 , play : 1,buy:3, skip:-.5", &s, &err));
-    CHECK(s.n_event == 5 && strcmp(s.event[2], "play") == 0 && s.event_weight[4] == -.5);
-    const char *const bad[] = {"", "view", "view:", "view:x", ":1", "view:1,,buy:2", "view:1, view:2",
-                               "view:1 buy:2", "view:1e99",
+    CHECK(!signal_parse_weights("view:.1, click:.3 , play : 1,buy:3, skip:-.5", &s,
+                                &err));
+    CHECK(s.n_event == 5 && strcmp(s.event[2], "play") == 0 &&
+          s.event_weight[4] == -.5);
+    const char *const bad[] = {"",
+                               "view",
+                               "view:",
+                               "view:x",
+                               ":1",
+                               "view:1,,buy:2",
+                               "view:1, view:2",
+                               "view:1 buy:2",
+                               "view:1e99",
                                "an_event_kind_that_has_more_bytes_than_allowed:1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         CHECK(signal_parse_weights(bad[i], &s, &err) == REC_RANGE && err.msg[0]);
@@ -83,7 +107,8 @@ static void test_implicit(void) {
     signal_row row = {.is_positive = true};
     signal_out out;
     rec_err err = {0};
-    CHECK(!signal_read(&s, &row, &out, &err) && out.use && out.weight == 1 && isnan(out.time));
+    CHECK(!signal_read(&s, &row, &out, &err) && out.use && out.weight == 1 &&
+          isnan(out.time));
     row.is_positive = false;
     CHECK(!signal_read(&s, &row, &out, &err) && !out.use);
     row.is_positive = true;
@@ -94,7 +119,8 @@ static void test_implicit(void) {
     row.value = real(-2.5);
     CHECK(!signal_read(&s, &row, &out, &err) && out.use && out.weight == -2.5f);
     row.value = text(" 3 ");
-    CHECK(!signal_read(&s, &row, &out, &err) && out.use && out.weight == 3 && out.value == 3);
+    CHECK(!signal_read(&s, &row, &out, &err) && out.use && out.weight == 3 &&
+          out.value == 3);
     row.value = text("three");
     CHECK(signal_read(&s, &row, &out, &err) == REC_RANGE && strstr(err.msg, "'three'"));
     row.value = real(INFINITY);
@@ -119,7 +145,9 @@ static void test_events(void) {
     CHECK(!signal_read(&s, &row, &out, &err) && !out.use);
     row.event = text("hover");
     CHECK(signal_read(&s, &row, &out, &err) == REC_RANGE);
-    CHECK(strcmp(err.msg, "event 'hover' is not listed in weights (view, buy, 7, skip, bot)") == 0);
+    CHECK(strcmp(err.msg,
+                 "event 'hover' is not listed in weights (view, buy, 7, skip, bot)") ==
+          0);
     row.event = (cell){.type = CELL_NULL};
     CHECK(signal_read(&s, &row, &out, &err) == REC_RANGE && strstr(err.msg, "NULL"));
     row.event = text("buy");
@@ -132,13 +160,15 @@ static void test_explicit(void) {
     signal_row row = {.is_positive = true, .value = real(4.5)};
     signal_out out;
     rec_err err = {0};
-    CHECK(!signal_read(&s, &row, &out, &err) && out.use && out.weight == 1 && out.value == 4.5f);
+    CHECK(!signal_read(&s, &row, &out, &err) && out.use && out.weight == 1 &&
+          out.value == 4.5f);
     row.value = integer(0); /* a rating of 0 is a rating */
     CHECK(!signal_read(&s, &row, &out, &err) && out.use && out.value == 0);
     row.value = (cell){.type = CELL_NULL};
     CHECK(!signal_read(&s, &row, &out, &err) && !out.use);
     row.value = text("good");
-    CHECK(signal_read(&s, &row, &out, &err) == REC_RANGE && strstr(err.msg, "feedback=explicit"));
+    CHECK(signal_read(&s, &row, &out, &err) == REC_RANGE &&
+          strstr(err.msg, "feedback=explicit"));
     row.value = (cell){.type = CELL_BLOB, .p = "x", .nbyte = 1};
     CHECK(signal_read(&s, &row, &out, &err) == REC_RANGE);
 }
