@@ -2,9 +2,9 @@
  *
  * One section per .c file, in the order in which they build on each other:
  *
- *     mem      allocator, checked sizes, status, sorting            mem.c
+ *     mem      allocator, checked sizes, status, sorting             mem.c
  *     format   messages and numbers as text                          format.c
- *     bytes    byte writer and bounds-checked reader, FNV/mix hash   bytes.c
+ *     bytes    byte writer and bounds-checked reader, hash           bytes.c
  *     rng      seeded random numbers                                 rng.c
  *     keys     INTEGER or TEXT keys <-> dense numbers 0..n-1         keys.c
  *     heap     bounded top-k and lazy ranking                        heap.c
@@ -13,7 +13,7 @@
  *     sparse   compressed sparse rows                                sparse.c
  *     linalg   GEMM, SYRK, eigen, Cholesky (the only BLAS user)      linalg*.c
  *     rsvd     randomised SVD of a sparse matrix                     rsvd.c
- *     vec      distance kernels, run-time dispatch                  vec_*.c
+ *     vec      distance kernels, run-time dispatch                   vec_*.c
  *
  * Conventions. Functions that can fail return rec_status and take rec_err last.
  * Out-parameters are set to a safe value on entry. "owned" = the caller frees it with
@@ -300,7 +300,7 @@ rec_status csr_times_mat(const csr *a, const mat *x, mat *y, rec_run *run, rec_e
 void csr_write(const csr *a, bytes_writer *w);
 rec_status csr_read(bytes_reader *r, csr *out, rec_err *err); /* checks every bound */
 
-/* ---- linalg.c (small systems: linalg_chol.c): dense algebra; row-major, strides in elements ---------------------------- */
+/* ---- linalg*.c: dense algebra; row-major, strides in elements ----------------------- */
 
 /* C[m x n] = alpha * op(A) op(B) + beta * C; op(A) is m x k, op(B) is k x n. Calling thread
  * only, never from within threads_for (OpenBLAS has its own threads). */
