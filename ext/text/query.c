@@ -116,7 +116,10 @@ static bool asks_for_items(const query_state *q, size_t i) {
         return true;
     for (size_t k = 1; k <= 4; k++) {
         if (word_in(q, i + k, " good best great some any similar ")) return true;
-        if (word_in(q, i + k, " is was does did ")) return false;
+        if (word_in(q, i + k,
+                    " is was does did won win starred stars directed wrote grossed "
+                    "earned made has had features "))
+            return false;
         if (word_is_generic(q, i + k) || (i + k < q->n && q->w[i + k].use == USE_FACET))
             return true;
     }
@@ -181,7 +184,9 @@ static rec_status write_query(query_state *q) {
             if (!is_searched(q, i, level)) continue;
             bool is_hyphen = last + 1 == i && q->w[i].is_joined && !q->w[i].is_slash &&
                              t->begin - q->w[last].t.end == 1;
-            if (last != SIZE_MAX) bytes_puts(&w, is_hyphen ? "-" : " ");
+            bool is_glued =
+                last != SIZE_MAX && q->w[last].t.end == t->begin; /* no-space scripts */
+            if (last != SIZE_MAX && !is_glued) bytes_puts(&w, is_hyphen ? "-" : " ");
             bytes_put(&w, q->text + t->begin, t->end - t->begin);
             last = i;
         }
@@ -319,10 +324,11 @@ static rec_status count_items(const query_state *q, const filters *f, size_t *n)
     return rc;
 }
 
-/* Which condition, left out, brings most back? Its name and how many. */
+/* Which condition, left out, brings most back? What kind of item it is goes last. */
 static rec_status ask_to_relax(query_state *q, bytes_writer *w) {
     filters *f = &q->out->filters;
     size_t best = 0, best_n = 0;
+    bool best_is_kind = true;
     rec_status rc = REC_OK;
     for (size_t i = 0; !rc && f->n_cond > 1 && i < f->n_cond; i++) {
         facet_cond out = f->cond[i];
@@ -333,7 +339,12 @@ static rec_status ask_to_relax(query_state *q, bytes_writer *w) {
         f->n_cond++;
         f->cond[f->n_cond - 1] = f->cond[i];
         f->cond[i] = out;
-        if (n > best_n) best_n = n, best = i;
+        int at = facet_find(q->c, out.name, strlen(out.name));
+        bool is_kind = at >= 0 && query_role(q, (size_t)at) == ROLE_KIND;
+        if (!n || (is_kind && !best_is_kind) ||
+            (is_kind == best_is_kind && n <= best_n))
+            continue;
+        best_n = n, best = i, best_is_kind = is_kind;
     }
     if (rc) return rc;
     if (best_n) {
@@ -371,7 +382,7 @@ static rec_status clarify(query_state *q) {
         ask_facet(q, &w);
     } else if (q->has_bad_range) {
         ask_about_range(q, &w);
-    } else if (q->c && r->filters.n_cond && catalog_n_items(q->c)) {
+    } else if (q->c && r->filters.n_cond && r->intent != INTENT_INFORMATIONAL) {
         rc = count_items(q, &r->filters, &n);
         if (!rc && !n) rc = ask_to_relax(q, &w);
     }
@@ -402,7 +413,7 @@ static void doubt_leftovers(query_state *q) {
                 " cheap cheapest affordable expensive recent latest newest old older "
                 "oldest newer short shorter long longer longest shortest rated popular "
                 "underrated modern highly cheaper "))
-            query_doubt(q, 0.12);
+            query_doubt(q, 0.2);
         char stem[TOKEN_MAX_BYTES + 1];
         memcpy(stem, q->w[i].t.text, q->w[i].t.n_text);
         size_t n = stem_english(stem, q->w[i].t.n_text);

@@ -102,7 +102,7 @@ rec_status query_add_value(query_state *q, const vocab_entry *e, char which) {
     size_t n;
     const char *s = facet_value(q->c, e->facet, e->value, &n);
     facet_cond *c = filters_at(&q->out->filters, facet_name(q->c, e->facet), q->err);
-    if (!c) return q->err && q->err->code ? q->err->code : REC_NOMEM;
+    if (!c) return q->err->code ? q->err->code : REC_NOMEM;
     if (list_has(c->none, c->n_none, s, n) || list_has(c->any, c->n_any, s, n) ||
         list_has(c->all, c->n_all, s, n))
         return REC_OK;
@@ -113,7 +113,7 @@ rec_status query_add_value(query_state *q, const vocab_entry *e, char which) {
 
 static rec_status add_flag(query_state *q, size_t f, size_t i, size_t n, bool is_on) {
     facet_cond *c = filters_at(&q->out->filters, facet_name(q->c, f), q->err);
-    if (!c) return q->err && q->err->code ? q->err->code : REC_NOMEM;
+    if (!c) return q->err->code ? q->err->code : REC_NOMEM;
     if (is_on)
         c->has_min = true, c->min = 1;
     else
@@ -215,9 +215,10 @@ static bool is_inside_name(const query_state *q, size_t i, size_t n) {
     bool left = i > 1 && q->w[i].is_capital && q->w[i - 1].is_capital &&
                 !q->w[i].t.after_break && word_is_free(q, i - 1) &&
                 !word_is_vague(q, i - 1);
-    if (word_in(q, i, " war wars ") && i &&
-        word_in(q, i - 1, " world civil cold star vietnam gulf "))
-        return true;
+    if (word_in(q, i, " war wars ") && i) {
+        if (word_in(q, i - 1, " world civil cold star vietnam gulf ")) return true;
+        if (word_is(q, i - 1, "the") && !word_is_generic(q, i + n)) return true;
+    }
     const vocab_entry *e;
     size_t n_entry;
     if (left && query_phrase_at(q, i - 1, &e, &n_entry)) left = false;
@@ -357,6 +358,13 @@ static bool repeats(const mention *m, size_t i) {
     return false;
 }
 
+/* One word for two kinds at once. */
+static bool is_compound(const query_state *q, const mention *m) {
+    return m->n_entry > 1 &&
+           (word_in(q, m->begin, " romcom romcoms dramedy dramedies ") ||
+            words_at(q, m->begin, "rom com"));
+}
+
 static rec_status add_mention(query_state *q, const mention *m, size_t n, size_t i) {
     size_t f = m[i].e->facet, n_groups = 0;
     facet_role role = query_role(q, f);
@@ -368,8 +376,13 @@ static rec_status add_mention(query_state *q, const mention *m, size_t n, size_t
         n_groups += m[k].e->facet == f && m[k].group == (int)k && !repeats(m, k);
     bool is_any = facet_kind(q->c, f) != FACET_MULTI || n_groups <= 1 ||
                   shares_group(m, n, i) || m[i].n_entry > 1;
+    if (facet_kind(q->c, f) == FACET_MULTI && is_compound(q, &m[i])) is_any = false;
     for (size_t k = 0; !rc && k < m[i].n_entry; k++)
         rc = query_add_value(q, &m[i].e[k], is_any ? 'a' : 'l');
+    size_t behind = m[i].begin + m[i].n;
+    if (role == ROLE_LANGUAGE &&
+        word_in(q, behind, " language languages speaking spoken audio "))
+        words_use(q, behind, 1, USE_VALUE);
     return rc;
 }
 

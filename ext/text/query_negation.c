@@ -66,6 +66,8 @@ static const char *const cue_words[] = {
     "not",
     "no",
     "non",
+    "less",
+    "fewer",
 };
 
 /* Looks like a cue and is none. */
@@ -98,7 +100,7 @@ static bool is_opening(const query_state *q, size_t i) {
         q, i,
         " too very so really any a an the overly particularly about with of that kind "
         "sort type much many such other more anything something even containing "
-        "involving having in be want any all excessive constant lots ");
+        "involving having in be want all excessive constant lots from by for made ");
 }
 
 static bool ends_scope(const query_state *q, size_t i) {

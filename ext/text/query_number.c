@@ -23,10 +23,11 @@
 #include "query.h"
 #include <math.h>
 
-#define APPROX_SHARE 0.2
-#define APPROX_YEARS 2
-#define YEAR_FIRST   1000
-#define YEAR_LAST    2100
+#define APPROX_SHARE     0.2
+#define APPROX_YEARS     2
+#define DENY_MAX_NUMBERS 10
+#define YEAR_FIRST       1000
+#define YEAR_LAST        2100
 
 typedef enum {
     OP_NONE,
@@ -358,6 +359,13 @@ static void read_unit(const query_state *q, size_t i, amount *a) {
     }
 }
 
+/* "'95" */
+static bool is_short_year(const query_state *q, size_t i) {
+    const token *t = &q->w[i].t;
+    return q->w[i].has_number && t->n_text == 2 && t->begin &&
+           q->text[t->begin - 1] == '\'' && t->end - t->begin == 2;
+}
+
 static size_t amount_at(const query_state *q, size_t i, amount *a) {
     *a = (amount){.facet = -1};
     if (!word_is_free(q, i)) return 0;
@@ -375,6 +383,11 @@ static size_t amount_at(const query_state *q, size_t i, amount *a) {
     if (!n) return 0;
     a->n = n;
     a->has_plus = q->w[i + n - 1].has_plus;
+    if (is_short_year(q, i)) {
+        a->lo = a->hi = a->lo + (a->lo < 30 ? 2000 : 1900);
+        a->role = ROLE_YEAR;
+        return n;
+    }
     a->is_figure = q->w[i].has_number;
     read_unit(q, i, a);
     a->hi = a->lo;
@@ -468,6 +481,7 @@ typedef struct expression { /* an amount with its comparison and the words of bo
     facet_role implied; /* by the comparison */
     facet_role hint;    /* by a word nearby */
     int named;          /* facet named nearby, or -1 */
+    bool is_denied;     /* "not from the 80s" */
     size_t begin, end;
 } expression;
 
@@ -553,6 +567,9 @@ static void read_left(const query_state *q, expression *x) {
         if (x->op != OP_EQ && k && is_not(q, k - 1) && word_is_free(q, k - 1)) {
             bool has_own = r->words[0] == 'n' && r->words[1] == 'o';
             if (!has_own) x->op = negate(x->op), x->begin = k - 1;
+        } else if (x->op == OP_EQ && k && is_not(q, k - 1) && word_is_free(q, k - 1)) {
+            x->is_denied = true;
+            x->begin = k - 1;
         }
     }
     for (size_t k = 0; k < 3 && x->begin > k; k++) {
@@ -636,6 +653,8 @@ static bounds bounds_of(query_state *q, const expression *x, size_t f) {
     facet_role role = query_role(q, f);
     double lo = x->a.lo, hi = x->a.hi, step = role == ROLE_YEAR ? 1 : 0;
     compare_op op = default_op(x, role);
+    if (op != x->op && op != OP_EQ && op != OP_ABOUT && !x->a.has_plus)
+        query_doubt(q, 0.1);
     if (role == ROLE_RUNTIME && x->a.role == ROLE_RUNTIME) {
         lo *= runtime_scale(q, f);
         hi *= runtime_scale(q, f);
@@ -662,7 +681,7 @@ static bounds bounds_of(query_state *q, const expression *x, size_t f) {
 
 static rec_status apply_bounds(query_state *q, size_t f, bounds b, bool is_joined) {
     facet_cond *c = filters_at(&q->out->filters, facet_name(q->c, f), q->err);
-    if (!c) return q->err && q->err->code ? q->err->code : REC_NOMEM;
+    if (!c) return q->err->code ? q->err->code : REC_NOMEM;
     if (is_joined && c->has_min && c->has_max && b.has_min && b.has_max) {
         c->min = fmin(c->min, b.min);
         c->max = fmax(c->max, b.max);
@@ -674,9 +693,42 @@ static rec_status apply_bounds(query_state *q, size_t f, bounds b, bool is_joine
     return REC_OK;
 }
 
+/* "not from the 80s": the years one by one; a longer span cannot be said. */
+static rec_status deny_span(query_state *q, size_t f, const amount *a) {
+    rec_status rc = REC_OK;
+    if (a->hi - a->lo >= DENY_MAX_NUMBERS) {
+        query_doubt(q, 0.4);
+        return REC_OK;
+    }
+    facet_cond *c = filters_at(&q->out->filters, facet_name(q->c, f), q->err);
+    if (!c) return q->err->code ? q->err->code : REC_NOMEM;
+    for (double x = a->lo; !rc && x <= a->hi; x++) {
+        char text[40];
+        size_t n = rec_format(text, sizeof text, "%.12g", x);
+        rc = facet_cond_add(c, 'n', text, n, q->err);
+    }
+    return rc;
+}
+
 /* The unit named a quantity that the catalogue does not have: say nothing, search nothing. */
 static bool is_unusable(const expression *x) {
     return x->a.role != ROLE_NONE && x->a.role != ROLE_YEAR;
+}
+
+/* "5 comedies", "three films", "top 10": how many are wanted, no condition. */
+static bool is_count(const query_state *q, const expression *x) {
+    const vocab_entry *e;
+    size_t n_entry;
+    if (x->op != OP_NONE || x->a.role != ROLE_NONE || x->a.facet >= 0 ||
+        x->a.is_range || x->a.lo > 100 || x->a.lo != floor(x->a.lo) ||
+        x->end >= q->n + 1)
+        return false;
+    if (x->begin && word_in(q, x->begin - 1, " top best first ")) return true;
+    if (x->end >= q->n || q->w[x->end].t.after_break) return false;
+    size_t n = query_phrase_at(q, x->end, &e, &n_entry);
+    const token *t = &q->w[x->end + (n ? n - 1 : 0)].t;
+    bool is_plural = t->text[t->n_text - 1] == 's';
+    return (n || word_is_generic(q, x->end)) && is_plural;
 }
 
 rec_status query_numbers(query_state *q) {
@@ -695,7 +747,12 @@ rec_status query_numbers(query_state *q) {
             i = x.end - 1;
             continue;
         }
-        int f = choose_facet(q, &x);
+        int f = is_count(q, &x) ? -1 : choose_facet(q, &x);
+        if (f < 0 && is_count(q, &x)) {
+            words_use(q, x.begin, x.end - x.begin, USE_RULE);
+            i = x.end - 1;
+            continue;
+        }
         if (f < 0) {
             if (is_unusable(&x)) words_use(q, x.begin, x.end - x.begin, USE_RULE);
             if (x.op != OP_NONE || is_unusable(&x)) query_doubt(q, 0.25);
@@ -704,8 +761,10 @@ rec_status query_numbers(query_state *q) {
         }
         bool is_joined = f == last_facet && x.begin == last_end + 1 &&
                          word_in(q, last_end, " or and ");
-        bounds b = bounds_of(q, &x, (size_t)f);
-        rc = apply_bounds(q, (size_t)f, b, is_joined);
+        if (x.is_denied)
+            rc = deny_span(q, (size_t)f, &x.a);
+        else
+            rc = apply_bounds(q, (size_t)f, bounds_of(q, &x, (size_t)f), is_joined);
         if (is_joined) words_use(q, last_end, 1, USE_RULE);
         words_use(q, x.begin, x.end - x.begin, USE_RULE);
         last_facet = f;

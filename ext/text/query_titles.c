@@ -277,6 +277,14 @@ static bool titles_behind(query_state *q, size_t i, bool is_disliked) {
     }
 }
 
+/* Written like a name, and no value of a facet. */
+static bool names_something(const query_state *q, size_t i) {
+    const vocab_entry *e;
+    size_t n_entry;
+    if (!word_is_free(q, i) || query_phrase_at(q, i, &e, &n_entry)) return false;
+    return q->w[i].is_capital || q->w[i].is_quoted;
+}
+
 static void find_cued(query_state *q) {
     for (size_t i = 0; i < q->n; i++) {
         size_t n;
@@ -288,8 +296,7 @@ static void find_cued(query_state *q) {
             words_use(q, i, n, USE_RULE);
             if (is_negated && word_is_free(q, i - 1)) words_use(q, i - 1, 1, USE_RULE);
             i += n - 1;
-        } else if (!c->is_verb && i + n < q->n &&
-                   (q->w[i + n].is_capital || q->w[i + n].is_quoted)) {
+        } else if (!c->is_verb && names_something(q, i + n)) {
             query_doubt(q, 0.25); /* it names something that we do not have */
         }
     }
@@ -404,12 +411,18 @@ static bool find_whole(query_state *q) {
     return false;
 }
 
-/* Behind "find", "play" ... and nothing else: a misspelt title. */
+/* Behind "find", "play" ..., or all in capitals, and nothing else: a misspelt title. */
 static bool find_whole_similar(query_state *q) {
     size_t i = 0, n_entry;
     const vocab_entry *e;
     while (is_leading(q, i) && i + 1 < q->n) i++;
-    if (!i || !word_in(q, 0, " find play watch open show search where ")) return false;
+    bool is_name = q->n >= 2 && q->n <= 6;
+    for (size_t j = 0; j < q->n; j++)
+        is_name &= q->w[j].is_capital || q->w[j].t.is_stop || q->w[j].has_number;
+    if (is_name)
+        i = 0;
+    else if (!i || !word_in(q, 0, " find play watch open show search where "))
+        return false;
     for (size_t j = i; j < q->n; j++)
         if (query_phrase_at(q, j, &e, &n_entry) || q->w[j].has_number) return false;
     uint32_t key;
@@ -424,8 +437,8 @@ static bool find_whole_similar(query_state *q) {
 void query_titles(query_state *q) {
     if (!q->c || !catalog_titles(q->c) || !q->n) return;
     if (find_whole(q) || find_whole_similar(q)) return;
-    find_quoted(q);
     find_cued(q);
+    find_quoted(q);
     find_capital(q);
     find_long(q);
 }

@@ -24,17 +24,18 @@ const char *const text_synonyms[] = {
     "kids|juvenile|"
     "children's fiction|juvenile fiction|children's stories|toddlers",
     "g family|family friendly|kids|children|whole family",
-    "g comedy|comedies|comedic|funny|hilarious|humorous|humor|humour|witty",
+    "g comedy|comedies|comedic|funny|hilarious|humorous|humor|humour|witty|romcom|rom "
+    "com|dramedy",
     "g humor|humour|comedy|funny|humorous",
     "g crime|crime fiction|crime story|gangster|gangsters|mafia|mob|heist",
     "g documentary|documentaries|docu|docs",
-    "g drama|dramas|dramatic",
+    "g drama|dramas|dramatic|dramedy",
     "g fantasy|fantasies|fantastical|sword and sorcery",
     "g film noir|noir|neo noir|film noirs",
     "g history|historical|histories|period piece|costume drama|historical fiction",
     "g historical fiction|historical|historical novel|historical novels",
     "g horror|scary|horrors|slasher|slashers|terrifying|creepy|spooky|frightening",
-    "g music|musical|musicals",
+    "g music|musics",
     "g musical|musicals",
     "g mystery|mysteries|whodunit|whodunnit|detective|detectives|detective fiction|"
     "detective story|detective stories|sleuth",
