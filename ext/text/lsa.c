@@ -16,7 +16,8 @@
  *
  * Words near a vector are found in two passes: an int8 scan of the unit vectors of the more
  * frequent words (rare ones make poor advice: their vectors are noise), then exact cosines of
- * the best. Both are small enough to run within every request.
+ * the best, both with dimensions weighted by S^1/2. Both are small enough to run within every
+ * request.
  *
  * Invariants
  *  I1  every term vector is finite; v has one row a term; idf > 0.
@@ -33,6 +34,7 @@
 #define LSA_POWER       2
 #define LSA_NEAR_WORDS  8192
 #define LSA_NEAR_MIN_DF 3
+#define LSA_NEAR_DAMP   10   /* documents that halve the trust in a word's vector */
 #define LSA_TEXT_TERMS  768  /* distinct terms of one text that count */
 #define LSA_TEXT_SLOTS  1024 /* hash slots for them; a power of two */
 #define LSA_VERSION     1
@@ -45,6 +47,8 @@ struct lsa {
     uint32_t *df;
     float *idf;
     mat v; /* n_terms x dim */
+    float *
+        s; /* owned, dim: singular values, the weights of the dimensions between words */
     size_t n_terms, n_docs;
     uint32_t *near_term; /* owned: the words that lsa_near_terms may name */
     int8_t *near_code;   /* owned: n_near x dim, unit vectors times 127 */
@@ -61,6 +65,7 @@ void lsa_free(lsa *l) {
     rec_free(l->idf);
     rec_free(l->near_term);
     rec_free(l->near_code);
+    rec_free(l->s);
     mat_clear(&l->v);
     rec_free(l);
 }
@@ -247,8 +252,8 @@ static rec_status factorise(const lsa_args *args, const csr *a, lsa *l, rec_run 
     size_t rank = args->dim;
     if (rank > a->n_rows) rank = a->n_rows;
     if (rank > a->n_cols) rank = a->n_cols;
-    float *s = rec_zeros(rank, sizeof *s);
-    if (!rc && !s) rc = rec_nomem(err);
+    l->s = rec_zeros(rank, sizeof *l->s);
+    if (!rc && !l->s) rc = rec_nomem(err);
     rsvd_args svd = {.a = a,
                      .at = &at,
                      .rank = (uint32_t)rank,
@@ -256,8 +261,7 @@ static rec_status factorise(const lsa_args *args, const csr *a, lsa *l, rec_run 
                      .n_power = LSA_POWER,
                      .seed = args->seed,
                      .phase = "lsa"};
-    if (!rc) rc = rsvd(&svd, NULL, s, &l->v, run, err);
-    rec_free(s);
+    if (!rc) rc = rsvd(&svd, NULL, l->s, &l->v, run, err);
     csr_clear(&at);
     return rc;
 }
@@ -375,6 +379,13 @@ static bool is_near_word(const lsa *l, uint32_t t, uint32_t min_df) {
 }
 
 /* Words are numbered by falling df, so the first that qualify are the most frequent. */
+/* out = x in the geometry between words, unit: each dimension times the root of its singular
+ * value, halfway between that of the documents (1) and of plain co-occurrence (S). */
+static bool near_vector(const lsa *l, const float *x, float *out) {
+    for (uint32_t j = 0; j < l->v.dim; j++) out[j] = x[j] * sqrtf(l->s[j]);
+    return vec_normalize(out, l->v.dim);
+}
+
 static rec_status index_near(lsa *l, rec_err *err) {
     size_t n = l->n_terms < LSA_NEAR_WORDS ? l->n_terms : LSA_NEAR_WORDS,
            dim = l->v.dim;
@@ -387,8 +398,8 @@ static rec_status index_near(lsa *l, rec_err *err) {
         return rec_nomem(err);
     }
     for (uint32_t t = 0; t < l->n_terms && l->n_near < n; t++) {
-        memcpy(unit, mat_row(&l->v, t), dim * sizeof *unit);
-        if (!is_near_word(l, t, min_df) || !vec_normalize(unit, dim)) continue;
+        if (!is_near_word(l, t, min_df) || !near_vector(l, mat_row(&l->v, t), unit))
+            continue;
         int8_t *code = l->near_code + l->n_near * dim;
         for (size_t j = 0; j < dim; j++) code[j] = (int8_t)lrintf(unit[j] * 127);
         l->near_term[l->n_near++] = t;
@@ -411,12 +422,11 @@ static size_t near_insert(near_hit *hit, size_t n, size_t cap, near_hit x) {
     return n;
 }
 
-/* Cosine, lowered for words that few documents back: df / (df + 2). */
+/* Cosine, lowered for words that few documents back. */
 static float near_score(const lsa *l, uint32_t term, const float *unit) {
-    const float *v = mat_row(&l->v, term);
-    float norm = vec_norm(v, l->v.dim), df = (float)l->df[term];
-    if (!(norm > 0)) return 0;
-    return vec_kernels()->dot(unit, v, l->v.dim) / norm * df / (df + 2);
+    float other[LSA_MAX_DIM], df = (float)l->df[term];
+    if (!near_vector(l, mat_row(&l->v, term), other)) return 0;
+    return vec_kernels()->dot(unit, other, l->v.dim) * df / (df + LSA_NEAR_DAMP);
 }
 
 size_t lsa_near_terms(const lsa *l, const float *v, size_t k, uint32_t *term,
@@ -426,14 +436,13 @@ size_t lsa_near_terms(const lsa *l, const float *v, size_t k, uint32_t *term,
     float unit[LSA_MAX_DIM];
     int8_t code[LSA_MAX_DIM];
     size_t dim = l->v.dim, n_first = 0, n = 0;
-    memcpy(unit, v, dim * sizeof *unit);
-    if (!vec_normalize(unit, dim)) return 0;
+    if (!near_vector(l, v, unit)) return 0;
     if (k > LSA_MAX_NEAR) k = LSA_MAX_NEAR;
     for (size_t j = 0; j < dim; j++) code[j] = (int8_t)lrintf(unit[j] * 127);
     for (size_t i = 0; i < l->n_near; i++) {
         float df = (float)l->df[l->near_term[i]];
         int64_t dot = vec_kernels()->dot_i8(code, l->near_code + i * dim, dim);
-        near_hit h = {(float)dot * df / (df + 2), (uint32_t)i};
+        near_hit h = {(float)dot * df / (df + LSA_NEAR_DAMP), (uint32_t)i};
         n_first = near_insert(first, n_first, NEAR_FIRST, h);
     }
     for (size_t i = 0; k && i < n_first; i++) {
@@ -506,6 +515,7 @@ void lsa_write(const lsa *l, bytes_writer *w) {
         bytes_put_f32(w, l->idf[t]);
     }
     mat_write(&l->v, w);
+    for (uint32_t j = 0; j < l->v.dim; j++) bytes_put_f32(w, l->s[j]);
 }
 
 static rec_status read_term(bytes_reader *r, lsa *l, uint32_t t, rec_err *err) {
@@ -522,6 +532,17 @@ static rec_status read_term(bytes_reader *r, lsa *l, uint32_t t, rec_err *err) {
     rec_status rc = dict_add(l->terms, s, n, &made, err);
     if (!rc && made != t) return rec_corrupt(err, "lsa: term %u stands twice", t);
     return rc ? rc : dict_add(l->surfaces, surface, n_surface, &l->surface[t], err);
+}
+
+static rec_status read_weights(bytes_reader *r, lsa *l, rec_err *err) {
+    l->s = rec_zeros(l->v.dim, sizeof *l->s);
+    if (!l->s) return rec_nomem(err);
+    for (uint32_t j = 0; j < l->v.dim; j++) {
+        l->s[j] = bytes_get_f32(r);
+        if (!(l->s[j] >= 0 && l->s[j] < 1e12f))
+            return rec_corrupt(err, "lsa: singular value %u is not a number", j);
+    }
+    return r->status ? rec_corrupt(err, "lsa: the singular values end early") : REC_OK;
 }
 
 rec_status lsa_read(bytes_reader *r, lsa **out, rec_err *err) {
@@ -544,6 +565,7 @@ rec_status lsa_read(bytes_reader *r, lsa **out, rec_err *err) {
     if (!rc && (l->v.n_rows != n_terms || l->v.dim < 1 || l->v.dim > LSA_MAX_DIM))
         rc = rec_corrupt(err, "lsa: vectors are %zu x %u for %u terms", l->v.n_rows,
                          l->v.dim, n_terms);
+    if (!rc) rc = read_weights(r, l, err);
     if (!rc) rc = index_near(l, err);
     if (rc) {
         lsa_free(l);

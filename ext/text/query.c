@@ -24,7 +24,7 @@
 #include "query.h"
 
 #define EXPANSIONS_MAX     8
-#define EXPANSIONS_MIN_COS 0.35f
+#define EXPANSIONS_MIN_COS 0.2f
 #define CONFIDENCE_BASE    0.96
 
 /* ---- the request as an object ------------------------------------------------------------- */
@@ -114,15 +114,15 @@ static bool asks_for_items(const query_state *q, size_t i) {
     if (any_word_in(
             q, " should recommend recommended suggest suggestions recommendations "))
         return true;
-    for (size_t k = 1; k <= 4; k++) {
-        if (word_in(q, i + k, " good best great some any similar ")) return true;
+    for (size_t k = 1; k <= 4; k++)
         if (word_in(q, i + k,
                     " is was does did won win starred stars directed wrote grossed "
                     "earned made has had features "))
             return false;
-        if (word_is_generic(q, i + k) || (i + k < q->n && q->w[i + k].use == USE_FACET))
+    for (size_t k = 1; k <= 4; k++)
+        if (word_in(q, i + k, " good best great some any similar ") ||
+            word_is_generic(q, i + k) || (i + k < q->n && q->w[i + k].use == USE_FACET))
             return true;
-    }
     return false;
 }
 
@@ -157,31 +157,23 @@ static query_intent find_intent(const query_state *q) {
 
 /* ---- what is left --------------------------------------------------------------------------- */
 
-static bool is_searched(const query_state *q, size_t i, int level) {
+static bool is_searched(const query_state *q, size_t i) {
     const qword *w = &q->w[i];
     if (w->is_negated && w->use == USE_FREE) return false;
-    if (level == 2) return w->use == USE_FACET || w->use == USE_VALUE;
     if (w->use != USE_FREE && w->use != USE_FACET) return false;
     return !word_is_vague(q, i) || w->use == USE_FACET;
-}
-
-static bool has_searched(const query_state *q, int level) {
-    for (size_t i = 0; i < q->n; i++)
-        if (is_searched(q, i, level)) return true;
-    return false;
 }
 
 /* The user's own words in their order, hyphens kept. */
 static rec_status write_query(query_state *q) {
     bytes_writer w = {0};
-    int level = has_searched(q, 1) ? 1 : 2;
     if (q->is_title_request && q->n_titles) {
         bytes_put(&w, q->text + q->title[0].begin, q->title[0].end - q->title[0].begin);
     } else {
         size_t last = SIZE_MAX;
         for (size_t i = 0; i < q->n; i++) {
             const token *t = &q->w[i].t;
-            if (!is_searched(q, i, level)) continue;
+            if (!is_searched(q, i)) continue;
             bool is_hyphen = last + 1 == i && q->w[i].is_joined && !q->w[i].is_slash &&
                              t->begin - q->w[last].t.end == 1;
             bool is_glued =
