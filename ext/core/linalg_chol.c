@@ -37,14 +37,16 @@
 #define INLINE static inline __attribute__((always_inline))
 
 typedef float lanes __attribute__((vector_size(4 * NB)));
+typedef float half_lanes __attribute__((vector_size(2 * NB)));
 typedef int32_t lane_mask __attribute__((vector_size(4 * NB)));
 
 /* ---- the inner loop ---------------------------------------------------------------------- */
 
 /* out[r][0..16) = sum over k < n_k of a[r][k] * t[k][0..16), for R rows; R is a constant
- * after inlining, so that the sums stay in registers. */
-INLINE void rows_times(const float *a, size_t lda, const float *t, size_t n_k,
-                       const int R, float out[][NB]) {
+ * after inlining, so that the sums stay in registers. Two forms, because compilers keep a
+ * vector that is wider than a register in memory. */
+INLINE void rows_wide(const float *a, size_t lda, const float *t, size_t n_k,
+                      const int R, float out[][NB]) {
     lanes sum[8], row;
     for (int r = 0; r < R; r++) sum[r] = (lanes){0};
     for (size_t k = 0; k < n_k; k++) {
@@ -55,33 +57,77 @@ INLINE void rows_times(const float *a, size_t lda, const float *t, size_t n_k,
     for (int r = 0; r < R; r++) memcpy(out[r], &sum[r], sizeof sum[r]);
 }
 
-/* c[r][0..16) -= or = rows of a times t, for n_rows whole rows. */
-INLINE void panel(float *c, const float *a, size_t lda, size_t n_rows, const float *t,
-                  size_t n_k, const int R, const bool subtract) {
-    float out[8][NB];
-    for (size_t i = 0; i < n_rows;) {
-        int step = n_rows - i >= (size_t)R ? R : 1;
-        if (step == R)
-            rows_times(a + i * lda, lda, t, n_k, R, out);
-        else
-            rows_times(a + i * lda, lda, t, n_k, 1, out);
-        for (int r = 0; r < step; r++, i++)
-            for (int k = 0; k < NB; k++)
-                c[i * lda + (size_t)k] =
-                    subtract ? c[i * lda + (size_t)k] - out[r][k] : out[r][k];
+INLINE void rows_halves(const float *a, size_t lda, const float *t, size_t n_k,
+                        const int R, float out[][NB]) {
+    half_lanes low[8], high[8], u, v;
+    for (int r = 0; r < R; r++) low[r] = high[r] = (half_lanes){0};
+    for (size_t k = 0; k < n_k; k++) {
+        memcpy(&u, t + k * NB, sizeof u);
+        memcpy(&v, t + k * NB + NB / 2, sizeof v);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            float x = a[(size_t)r * lda + k];
+            low[r] += x * u;
+            high[r] += x * v;
+        }
+    }
+    for (int r = 0; r < R; r++) {
+        memcpy(out[r], &low[r], sizeof low[r]);
+        memcpy(out[r] + NB / 2, &high[r], sizeof high[r]);
     }
 }
 
-/* The same for the rows of the diagonal block, of which only a triangle exists (I1). */
-INLINE void diagonal_update(float *d, const float *a, size_t lda, size_t n_rows,
-                            const float *t, size_t n_k, const int R) {
+/* How a variant is compiled: a constant wherever it is used, after inlining. */
+typedef struct shape {
+    int rows;  /* rows that are worked on together, at most 8 */
+    bool wide; /* the compiler handles 16 lanes well on this instruction set */
+} shape;
+
+/* The next rows of a times t into out; returns how many of the n_rows were taken. */
+INLINE int rows_times(const float *a, size_t lda, size_t n_rows, const float *t,
+                      size_t n_k, float out[][NB], const shape s) {
+    if (n_rows >= (size_t)s.rows) {
+        if (s.wide)
+            rows_wide(a, lda, t, n_k, s.rows, out);
+        else
+            rows_halves(a, lda, t, n_k, s.rows, out);
+        return s.rows;
+    }
+    if (s.wide)
+        rows_wide(a, lda, t, n_k, 1, out);
+    else
+        rows_halves(a, lda, t, n_k, 1, out);
+    return 1;
+}
+
+/* c -= a t for n_rows rows of 16 columns; c and a have the stride of the matrix. */
+INLINE void panel_subtract(float *c, const float *a, size_t lda, size_t n_rows,
+                           const float *t, size_t n_k, const shape s) {
     float out[8][NB];
     for (size_t i = 0; i < n_rows;) {
-        int step = n_rows - i >= (size_t)R ? R : 1;
-        if (step == R)
-            rows_times(a + i * lda, lda, t, n_k, R, out);
-        else
-            rows_times(a + i * lda, lda, t, n_k, 1, out);
+        int step = rows_times(a + i * lda, lda, n_rows - i, t, n_k, out, s);
+        for (int r = 0; r < step; r++, i++)
+            for (size_t k = 0; k < NB; k++) c[i * lda + k] -= out[r][k];
+    }
+}
+
+/* c <- c t, t: 16 x 16 */
+INLINE void panel_multiply(float *c, size_t lda, size_t n_rows, const float *t,
+                           const shape s) {
+    float out[8][NB];
+    for (size_t i = 0; i < n_rows;) {
+        int step = rows_times(c + i * lda, lda, n_rows - i, t, NB, out, s);
+        for (int r = 0; r < step; r++, i++) memcpy(c + i * lda, out[r], sizeof out[r]);
+    }
+}
+
+/* As panel_subtract for the rows of the diagonal block, of which only a triangle exists
+ * (I1). */
+INLINE void triangle_subtract(float *d, const float *a, size_t lda, size_t n_rows,
+                              const float *t, size_t n_k, const shape s) {
+    float out[8][NB];
+    for (size_t i = 0; i < n_rows;) {
+        int step = rows_times(a + i * lda, lda, n_rows - i, t, n_k, out, s);
         for (int r = 0; r < step; r++, i++)
             for (size_t k = 0; k <= i; k++) d[i * lda + k] -= out[r][k];
     }
@@ -138,7 +184,7 @@ INLINE void pack(const float *l, size_t lda, size_t n_rows, size_t n_k, float *t
         for (size_t k = 0; k < n_k; k++) t[k * NB + c] = l[c * lda + k];
 }
 
-INLINE rec_status factor(float *a, size_t n, size_t lda, const int R) {
+INLINE rec_status factor(float *a, size_t n, size_t lda, const shape s) {
     float t[KB * NB], inv[NB];
     lanes col[NB], y[NB];
     for (size_t J = 0; J < n; J += NB) {
@@ -148,14 +194,15 @@ INLINE rec_status factor(float *a, size_t n, size_t lda, const int R) {
             size_t n_k = J - k0 < KB ? J - k0 : KB;
             const float *rows = a + J * lda + k0;
             pack(rows, lda, width, n_k, t);
-            diagonal_update(d, rows, lda, width, t, n_k, R);
-            if (n_below) panel(below, rows + NB * lda, lda, n_below, t, n_k, R, true);
+            triangle_subtract(d, rows, lda, width, t, n_k, s);
+            if (n_below)
+                panel_subtract(below, rows + NB * lda, lda, n_below, t, n_k, s);
         }
         if (!factor_block(d, lda, width, col, inv)) return REC_RANGE;
         if (n_below == 0) break;
         invert_block(col, inv, y);
         memcpy(t, y, sizeof y);
-        panel(below, below, lda, n_below, t, NB, R, false);
+        panel_multiply(below, lda, n_below, t, s);
     }
     return REC_OK;
 }
@@ -166,15 +213,20 @@ INLINE rec_status factor(float *a, size_t n, size_t lda, const int R) {
 INLINE void forward_update(const float *l, size_t lda, size_t J, size_t width,
                            float *x) {
     for (size_t r = 0; r < width; r++) {
-        lanes sum = {0}, u, v;
-        float part[NB], s = 0;
+        half_lanes low = {0}, high = {0}, u, v;
+        const float *row = l + (J + r) * lda;
+        float part[NB / 2], s = 0;
         for (size_t k = 0; k < J; k += NB) {
-            memcpy(&u, l + (J + r) * lda + k, sizeof u);
+            memcpy(&u, row + k, sizeof u);
             memcpy(&v, x + k, sizeof v);
-            sum += u * v;
+            low += u * v;
+            memcpy(&u, row + k + NB / 2, sizeof u);
+            memcpy(&v, x + k + NB / 2, sizeof v);
+            high += u * v;
         }
-        memcpy(part, &sum, sizeof part);
-        for (int k = 0; k < NB; k++) s += part[k];
+        low += high;
+        memcpy(part, &low, sizeof part);
+        for (int k = 0; k < NB / 2; k++) s += part[k];
         x[J + r] -= s;
     }
 }
@@ -182,14 +234,22 @@ INLINE void forward_update(const float *l, size_t lda, size_t J, size_t width,
 /* x[0..J) -= L[J.., 0..J)^T x[J..] */
 INLINE void backward_update(const float *l, size_t lda, size_t J, size_t width,
                             float *x) {
-    for (size_t k = 0; k < J; k += NB) {
-        lanes sum, u;
-        memcpy(&sum, x + k, sizeof sum);
-        for (size_t r = 0; r < width; r++) {
+    for (size_t k = 0; k < J; k += NB / 2) {
+        half_lanes even, odd = {0}, u;
+        size_t r = 0;
+        memcpy(&even, x + k, sizeof even);
+        for (; r + 2 <= width; r += 2) {
             memcpy(&u, l + (J + r) * lda + k, sizeof u);
-            sum -= x[J + r] * u;
+            even -= x[J + r] * u;
+            memcpy(&u, l + (J + r + 1) * lda + k, sizeof u);
+            odd -= x[J + r + 1] * u;
         }
-        memcpy(x + k, &sum, sizeof sum);
+        if (r < width) {
+            memcpy(&u, l + (J + r) * lda + k, sizeof u);
+            even -= x[J + r] * u;
+        }
+        even += odd;
+        memcpy(x + k, &even, sizeof even);
     }
 }
 
@@ -238,7 +298,7 @@ INLINE void solve(const float *l, size_t n, size_t lda, float *x) {
 /* ---- one text, three instruction sets ------------------------------------------------------------ */
 
 static rec_status factor_plain(float *a, size_t n, size_t lda) {
-    return factor(a, n, lda, 2);
+    return factor(a, n, lda, (shape){2, true});
 }
 
 static void solve_plain(const float *l, size_t n, size_t lda, float *x) {
@@ -250,7 +310,7 @@ static void solve_plain(const float *l, size_t n, size_t lda, float *x) {
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")))
 
 AVX2 static rec_status factor_avx2(float *a, size_t n, size_t lda) {
-    return factor(a, n, lda, 4);
+    return factor(a, n, lda, (shape){4, false});
 }
 
 AVX2 static void solve_avx2(const float *l, size_t n, size_t lda, float *x) {
@@ -258,7 +318,7 @@ AVX2 static void solve_avx2(const float *l, size_t n, size_t lda, float *x) {
 }
 
 AVX512 static rec_status factor_avx512(float *a, size_t n, size_t lda) {
-    return factor(a, n, lda, 8);
+    return factor(a, n, lda, (shape){8, true});
 }
 
 AVX512 static void solve_avx512(const float *l, size_t n, size_t lda, float *x) {

@@ -8,14 +8,20 @@
  *     sq_shadow    shadow tables: names, state row, generations, parts
  *     sq_registry  what one connection holds; interrupts, progress
  *     sq_plan      constraints and predicates shared by the virtual tables
+ *     sq_index_def rec_index: the parsed CREATE statement
  *     sq_index     rec_index: memory and shadow tables in step
  *     sq_options   rec_model: the parsed CREATE statement
  *     sq_expr      positive=: an expression from the schema, made safe
  *     sq_source    the user's ordinary tables: columns, rules
  *     sq_catalog   the items as they are now
  *     sq_history   the interactions
- *     sq_model     a trained model with the live catalogue: views, profiles, scores
+ *     sq_tables    which rec_models there are
+ *     sq_model     a trained model with the live catalogue: views
+ *     sq_profile   what is known of a user
+ *     sq_score     scores, explanations, similar items
+ *     sq_allowed   rules, requests, rankings
  *     sq_train     training, both ways
+ *     sq_check     integrity-check and the other commands of a model
  *     vt_*, fn_*   modules and functions
  *
  *   statement --> vt_model / fn_model / vt_tables --> sq_model --> model/ (scores)
@@ -116,6 +122,10 @@ bool sq_generation_equal(const sq_generation *a, const sq_generation *b);
 /* The stored record v: its newest pair; whether `old` is in it. For callers with a statement of their own. */
 rec_status sq_generation_parse(const char *name, const cell *v, sq_generation *out, rec_err *err);
 bool sq_generation_in(const cell *v, const sq_generation *old);
+/* The record that follows v. is_same_transaction: the newest pair was never committed, so nobody else can have
+ * seen it: it is replaced instead of kept. */
+rec_status sq_generation_next(const cell *v, bool is_same_transaction, sq_generation *out,
+                              bytes_writer *w, rec_err *err);
 rec_status sq_state_create(sqlite3 *db, const char *schema, const char *name, rec_err *err);
 rec_status sq_data_create(sqlite3 *db, const char *schema, const char *name, rec_err *err);
 rec_status sq_generation_read(sqlite3 *db, const char *schema, const char *name,
@@ -146,6 +156,12 @@ rec_status sq_part_read(sqlite3 *db, const char *schema, const char *name, const
 
 typedef struct sq_view sq_view;
 typedef struct sq_index sq_index;
+typedef struct sq_table sq_table;
+typedef struct sq_frame { /* a model that is being read for: see sq_tables.c */
+    const char *schema, *name;
+    struct sq_frame *up;
+    bool is_entered;
+} sq_frame;
 typedef struct sq_progress { /* of the one long computation that runs on a connection */
     const char *name;     /* what is trained; borrowed, set before sq_run_init */
     const char *path;     /* file to append to, or NULL */
@@ -157,6 +173,8 @@ struct sq_conn { /* one per connection; reference-counted by every function and 
     sqlite3 *db;
     int n_ref;
     llm_session *llm;
+    sq_table *tables;     /* list: rec_models that are connected */
+    sq_frame *frames;     /* stack: models that are being read for */
     sq_view *views;       /* list: newest view of each model */
     sq_index *indexes;    /* list: memory of each index */
     void (*drop_indexes)(sq_conn *c); /* set by sq_index.c with the first index; frees the list */
@@ -206,9 +224,127 @@ rec_status plan_predicate(const plan_item *item, sqlite3_value *arg, char affini
                           predicate *out, rec_err *err);
 void predicate_free(predicate *p);
 
+/* ---- sq_index_def.c ------------------------------------------------------------------------------------- */
+
+typedef enum { INDEX_KEY_ROWID, INDEX_KEY_INTEGER, INDEX_KEY_TEXT } index_key;
+typedef enum { FIELD_KEY, FIELD_VECTOR, FIELD_FILTER } index_role;
+typedef struct index_field { /* a declared column */
+    char *name, *type; /* owned; type as written */
+    index_role role;
+    char affinity;
+    int cell; /* column of the filter_table: 0 is the key, filters follow */
+} index_field;
+typedef struct sq_index_def { /* a CREATE statement of rec_index */
+    char *table; /* owned */
+    index_field *field;
+    size_t n_field;
+    int n_filter;     /* filter columns c0.. */
+    int vector_field; /* its number */
+    index_key key;
+    vec_type type;
+    index_cfg cfg; /* kind and codes point at constants */
+    char what[160]; /* "rec_index(movie_vec)": how messages begin */
+} sq_index_def;
+/* The hidden columns follow the declared ones, in this order. */
+enum { INDEX_DISTANCE, INDEX_K, INDEX_EF, INDEX_COMMAND, INDEX_N_HIDDEN };
+rec_status sq_index_def_parse(const sq_args *args, const char *table, sq_index_def *out, rec_err *err);
+void sq_index_def_clear(sq_index_def *d);
+/* REC_RANGE if the table may not be called `table`: a column has that name. */
+rec_status sq_index_def_check_name(const sq_index_def *d, const char *table, rec_err *err);
+char *sq_index_def_sql(const sq_index_def *d); /* for declare_vtab; sqlite3_free */
+
 /* ---- sq_index.c --------------------------------------------------------------------------------------- */
 
+/* Memory of one index at one generation; counted, so that a cursor keeps what it reads from. */
+typedef struct sq_memory {
+    int n_ref;
+    rec_index *ix;
+    filter_table *cells; /* column 0 = key, then the filter columns */
+    size_t n_slots;
+} sq_memory;
+/* Nested statements that are kept while a table object lives. */
+enum {
+    INDEX_ST_GEN_GET,
+    INDEX_ST_GEN_SET,
+    INDEX_ST_FIND,
+    INDEX_ST_FREE,
+    INDEX_ST_NEXT_CHUNK,
+    INDEX_ST_CHUNK_SET,
+    INDEX_ST_CHUNK_UNSET,
+    INDEX_ST_INSERT,
+    INDEX_ST_REPLACE,
+    INDEX_ST_DELETE,
+    INDEX_ST_CHUNK_ROWS,
+    INDEX_ST_NEWER,
+    INDEX_ST_N
+};
+
+typedef struct index_segment {
+    sq_generation gen;
+    size_t first; /* touched[first..] were written under it or later */
+} index_segment;
+
+struct sq_index { /* the connection's entry for (schema, name) */
+    sq_index *next;
+    sq_conn *conn;
+    char *schema, *name;
+    int n_ref; /* virtual table objects */
+    sqlite3_stmt *st[INDEX_ST_N];
+    sq_memory *mem;
+    index_segment *segment;
+    size_t n_segment, cap_segment;
+    uint32_t *touched;
+    size_t n_touched, cap_touched, n_applied;
+    bool want_bump;     /* I1 */
+    bool has_bumped;    /* in the transaction that is open */
+    sq_generation last; /* the pair that our last write stored */
+    int64_t first_free; /* no free slot in chunks below, as of `last` */
+};
+
+#define INDEX_FORMAT 1 /* row 'format' of <t>_state */
+
+void sq_memory_unref(sq_memory *m);
+extern const char *const sq_index_shadow[]; /* suffixes, NULL-terminated */
+
+rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *d, rec_err *err);
+/* The connection's entry for (schema, name); one reference a virtual table object. */
+rec_status sq_index_open(sq_conn *c, const char *schema, const char *name, sq_index **out,
+                         rec_err *err);
+void sq_index_close(sq_index *ix);
+void sq_index_forget(sq_index *ix);       /* drop what is in memory */
+/* A transaction or savepoint began or ended: the next write makes a new generation. */
+void sq_index_boundary(sq_index *ix, bool is_transaction);
 void sq_index_free_all(sq_conn *c); /* the last reference to a connection is going */
+/* Memory in step with the tables of this snapshot; release with sq_memory_unref. */
+rec_status sq_index_memory(sq_index *ix, const sq_index_def *d, sq_memory **out, rec_err *err);
+
+typedef struct sq_index_row {
+    cell id;        /* integer or text */
+    const void *v;  /* stored form, or NULL */
+    cell *filter;   /* [n_filter], affinity applied */
+} sq_index_row;
+#define SQ_NO_SLOT (-1)
+rec_status sq_index_find(sq_index *ix, const sq_index_def *d, const cell *id, int64_t *slot,
+                         rec_err *err);
+/* Write a row at a slot (SQ_NO_SLOT: the smallest free one); another row of the same id goes away. */
+rec_status sq_index_put(sq_index *ix, const sq_index_def *d, const sq_index_row *row,
+                        int64_t *slot, rec_err *err);
+rec_status sq_index_delete(sq_index *ix, const sq_index_def *d, int64_t slot, rec_err *err);
+rec_status sq_index_max_id(sq_index *ix, const sq_index_def *d, int64_t *out, rec_err *err);
+/* Rows as statement columns: slot, id, v, c0.. . `where` is SQL over slot and id with ?1, or "". */
+rec_status sq_index_select(sq_index *ix, const sq_index_def *d, const char *where,
+                           sqlite3_stmt **out, rec_err *err);
+
+/* ---- sq_index_check.c ------------------------------------------------------------------------------------ */
+
+rec_status sq_index_row_sum(const sq_index_def *d, const sq_index_row *row, int64_t *out, rec_err *err);
+rec_status sq_index_check_id(const sq_index_def *d, int64_t slot, const cell *id, rec_err *err);
+rec_status sq_index_check_vector(const sq_index_def *d, int64_t slot, const cell *v, rec_err *err);
+/* Slots without gaps and _chunks anew. rebuild also replaces a lost or damaged state row. */
+rec_status sq_index_rebuild(sq_index *ix, const sq_index_def *d, rec_err *err);
+rec_status sq_index_optimize(sq_index *ix, const sq_index_def *d, rec_err *err);
+/* REC_CORRUPT with what is wrong. is_quick: structure without checksums. */
+rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick, rec_err *err);
 
 /* ---- sq_options.c ------------------------------------------------------------------------------------- */
 
@@ -234,11 +370,9 @@ typedef struct sq_model_cfg { /* a CREATE statement with the overrides of <name>
     sq_member member[HYBRID_MAX_MEMBERS];
     size_t n_member;
 } sq_model_cfg;
-/* Parse and check (names, types, ranges, exclusions; no table is read). */
+/* Parse and check (names, types, ranges, exclusions; no table is read). An empty value is an option that a command
+ * took away. */
 rec_status sq_cfg_parse(const sq_args *args, const char *table, sq_model_cfg *out, rec_err *err);
-/* Set one option later ('factors=128'): the same checks. */
-rec_status sq_cfg_set(sq_model_cfg *cfg, const char *name, const char *value, const char *table,
-                      rec_err *err);
 void sq_cfg_clear(sq_model_cfg *cfg);
 
 /* ---- sq_expr.c ------------------------------------------------------------------------------------------- */
@@ -323,6 +457,32 @@ rec_status sq_users_next(sq_users *u, const rec_key **user, sq_interactions *out
                          rec_err *err);
 void sq_users_close(sq_users *u); /* NULL is fine */
 
+/* ---- sq_tables.c: which rec_models there are -------------------------------------------------------------- */
+
+struct sq_table { /* a connected rec_model; vt_model.c makes one in xConnect */
+    sq_table *next;
+    char *schema, *name; /* owned by the virtual table */
+    sq_args args;        /* of CREATE */
+};
+void sq_table_add(sq_conn *c, sq_table *t);
+void sq_table_remove(sq_conn *c, sq_table *t);
+/* 'model' or 'schema.model'; without a schema: in in_schema, or (NULL, temp) wherever SQL would find it. *out is
+ * borrowed until the next statement runs. REC_RANGE names the models that there are. */
+rec_status sq_table_find(sq_conn *c, const char *in_schema, const char *name,
+                         const sq_table **out, rec_err *err);
+/* CREATE's options, those that commands have set, and one more (may be NULL). Clear with sq_cfg_clear. */
+rec_status sq_table_config(sq_conn *c, const sq_table *t, const sq_arg *set, sq_model_cfg *out,
+                           rec_err *err);
+rec_status sq_table_affinity(sq_conn *c, const sq_table *t, key_affinity *user,
+                             key_affinity *item, rec_err *err);
+/* Every rec_model of every schema: fn(ctx, schema, name). */
+typedef rec_status (*sq_model_fn)(void *ctx, const char *schema, const char *name, rec_err *err);
+rec_status sq_model_each(sq_conn *c, sq_model_fn fn, void *ctx, rec_err *err);
+/* Refuses a model that is entered already: a cycle. Leave whether entering failed or not. */
+rec_status sq_enter(sq_conn *c, sq_frame *f, const char *schema, const char *name, rec_err *err);
+void sq_leave(sq_conn *c, sq_frame *f);
+bool sq_is_entered(const sq_conn *c, const char *schema, const char *name);
+
 /* ---- sq_model.c ------------------------------------------------------------------------------------------- */
 
 typedef enum { SOURCE_MODEL, SOURCE_FOLD_IN, SOURCE_CONTENT, SOURCE_POPULARITY } score_source;
@@ -369,11 +529,6 @@ void sq_view_close(sq_view *v);
 /* For cursors and auxdata, which live within one statement: open into *held if it is NULL, else keep *held as
  * long as nothing changed, also inside a write transaction (where sq_view_open reads everything again). */
 rec_status sq_view_hold(sq_conn *c, const char *name, sq_view **held, rec_err *err);
-/* Every rec_model of every schema: fn(ctx, schema, name). */
-rec_status sq_model_each(sq_conn *c,
-                         rec_status (*fn)(void *ctx, const char *schema, const char *name,
-                                          rec_err *err),
-                         void *ctx, rec_err *err);
 /* Forget the kept views of one model, or (schema NULL) of all: the model was dropped, renamed, detached. */
 void sq_views_drop(sq_conn *c, const char *schema, const char *name);
 /* REC_RANGE "taste has not been trained: SELECT rec_train('taste')" unless it can score. */
@@ -394,7 +549,7 @@ typedef struct sq_profile sq_profile;
 struct sq_profile { /* what is known of them, in catalogue numbers */
     sq_who who;           /* borrowed parts */
     interaction *row;     /* owned; merged, ascending by item */
-    size_t n;
+    size_t n, cap;
     bitmap seen;          /* items touched */
     bool is_known;        /* user was in the training data */
     bool is_fresh;        /* history differs from training: fold_in */
@@ -402,6 +557,12 @@ struct sq_profile { /* what is known of them, in catalogue numbers */
     size_t n_member;
 };
 rec_status sq_profile_read(sq_view *v, const sq_who *who, sq_profile *out, rec_err *err);
+/* The same from rows that the caller puts between the two calls (raw, into row, n, cap and seen): streams. */
+rec_status sq_profile_start(const sq_view *v, const sq_who *who, sq_profile *out, rec_err *err);
+rec_status sq_profile_finish(const sq_view *v, sq_profile *p, rec_err *err);
+/* The rows that the model knows, in its numbers, ascending. *out: owned. */
+rec_status sq_profile_for_model(const sq_view *v, const sq_profile *p, interaction **out,
+                                size_t *n, rec_err *err);
 void sq_profile_clear(sq_profile *p);
 
 typedef struct sq_scores { /* one score for every item of the catalogue */
@@ -422,6 +583,8 @@ rec_status sq_rank(const sq_view *v, const sq_scores *s, const bitmap *allowed, 
                    rec_err *err);
 /* The next best: catalogue number and score. false at the end. */
 bool sq_rank_next(const sq_view *v, ranking *r, uint32_t *item, float *score);
+/* How well the words of the sentence match in the FTS5 table of lexical=: out[items], 0 where they do not. */
+rec_status sq_lexical(const sq_view *v, const sq_who *who, float *out, rec_err *err);
 /* What made the score: calls fn with catalogue item numbers (kind "item"), facets, terms. */
 rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn fn, void *ctx,
                       rec_err *err);
@@ -434,6 +597,19 @@ rec_status sq_similar(sq_view *v, uint32_t item, float *out, score_source *sourc
  * within the caller's transaction. *report: JSON text of what was done, owned. */
 rec_status sq_train(sq_conn *c, const char *name, const char *options, bool standalone,
                     char **report, rec_err *err);
+
+/* ---- sq_check.c --------------------------------------------------------------------------------------------- */
+
+/* Everything that is stored of a model, against itself: REC_CORRUPT names what is wrong. */
+rec_status sq_model_check(sq_conn *c, const char *schema, const char *name, rec_err *err);
+/* The members of a configuration: they exist, their keys agree, no model is its own member. Affinities of the
+ * first are returned. */
+rec_status sq_members_check(sq_conn *c, const char *schema, const char *table,
+                            const sq_model_cfg *cfg, key_affinity *user, key_affinity *item,
+                            rec_err *err);
+/* Run a command of INSERT INTO m(m) VALUES (...): train, rebuild, integrity-check, name=value. */
+rec_status sq_command(sq_conn *c, const char *schema, const char *name, const char *command,
+                      rec_err *err);
 
 /* ---- vt_tables.c: table functions ------------------------------------------------------------------------------ */
 
@@ -525,8 +701,6 @@ rec_status tf_index_find(sq_conn *c, const char *name, bool *found, tf_index *ou
 extern const tvf_def tf_recommend_def, tf_hybrid_def, tf_similar_def, tf_similar_users_def,
     tf_explain_def, tf_user_def, tf_why_not_def, tf_models_def;
 
-/* Clear from `allowed` the items whose words contain a phrase of the list (tf_exclude.c). */
-rec_status tf_exclude(sq_view *v, const text_list *exclude, bitmap *allowed, rec_err *err);
 void fn_tools(sqlite3_context *ctx, int argc, sqlite3_value **argv); /* fn_tools.c: rec_tools() */
 
 /* The parts of an explanation, heaviest first (tf_explain.c). */

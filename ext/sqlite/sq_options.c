@@ -9,12 +9,12 @@
  * algorithm, and, for an algorithm that blends other models, the label of a member. Anything else is refused
  * with the names that exist: an option that is silently ignored is the worst kind of default.
  *
- * The same setter serves CREATE and the command INSERT INTO m(m) VALUES ('factors=128'), whose values are kept
- * as rows 'option.<name>' of <name>_state and applied over the CREATE statement.
+ * The command INSERT INTO m(m) VALUES ('factors=128') is kept as row 'option.factors' of <name>_state and replaces
+ * the argument of CREATE before it comes here (sq_tables.c), so both obey the same checks; an option that a command
+ * took away ('eligible=') comes with an empty value.
  *
  * I1. No table is read here.
- * I2. A failed sq_cfg_parse leaves *out cleared; a failed sq_cfg_set leaves it as it was, or with the option
- *     unset, and the caller drops it.
+ * I2. A failed sq_cfg_parse leaves *out cleared.
  * I3. Every message starts "rec_model(<table>): " and names the option.
  */
 #include "sq.h"
@@ -252,7 +252,6 @@ static const common_option *find_common(const char *name) {
 static rec_status set_option(sq_model_cfg *cfg, const char *name, const char *value,
                              rec_err *err) {
     const common_option *o = find_common(name);
-    if (!*value) return rec_fail(err, REC_RANGE, "option %.60s has no value", name);
     if (o) return set_common(cfg, o, value, err);
     bool known = false;
     rec_status s = options_set(&cfg->options, name, value, &known, err);
@@ -356,8 +355,10 @@ static rec_status check_needs(const sq_model_cfg *cfg, rec_err *err) {
 /* user= and item= default to columns of these names. */
 static rec_status fill_defaults(sq_model_cfg *cfg, rec_err *err) {
     rec_status s = REC_OK;
-    if (!cfg->user) s = replace_text(&cfg->user, "user", err);
-    if (s == REC_OK && !cfg->item) s = replace_text(&cfg->item, "item", err);
+    bool has_own =
+        cfg->interactions || cfg->items; /* else they are those of the members */
+    if (has_own && !cfg->user) s = replace_text(&cfg->user, "user", err);
+    if (s == REC_OK && has_own && !cfg->item) s = replace_text(&cfg->item, "item", err);
     cfg->signal.has_value = cfg->value != NULL;
     cfg->signal.has_time = cfg->time != NULL;
     cfg->signal.has_event = cfg->event != NULL;
@@ -408,7 +409,7 @@ static rec_status parse(const sq_args *args, sq_model_cfg *cfg, rec_err *err) {
                 "name=value",
                 a->value);
         s = refuse_twice(args, i, err);
-        if (s == REC_OK) s = set_option(cfg, a->name, a->value, err);
+        if (s == REC_OK && *a->value) s = set_option(cfg, a->name, a->value, err);
     }
     return s == REC_OK ? finish(cfg, err) : s;
 }
@@ -419,20 +420,6 @@ rec_status sq_cfg_parse(const sq_args *args, const char *table, sq_model_cfg *ou
     out->signal.since = out->signal.until = out->signal.half_life = NAN;
     rec_status s = parse(args, out, err);
     if (s != REC_OK) sq_cfg_clear(out);
-    return with_prefix(s, table, err);
-}
-
-rec_status sq_cfg_set(sq_model_cfg *cfg, const char *name, const char *value,
-                      const char *table, rec_err *err) {
-    rec_status s;
-    if (sqlite3_stricmp(name, "algorithm") == 0)
-        s = rec_fail(err, REC_RANGE,
-                     "the algorithm of a model is fixed (%s): create another "
-                     "model",
-                     cfg->ops->name);
-    else
-        s = set_option(cfg, name, value, err);
-    if (s == REC_OK) s = finish(cfg, err);
     return with_prefix(s, table, err);
 }
 

@@ -133,23 +133,28 @@ rec_status sq_generation_is_ancestor(sqlite3 *db, const char *schema, const char
 
 /* A missing row starts at counter 1; a damaged one is replaced with a fresh history, which no
  * memory agrees with, so everybody reloads. */
+rec_status sq_generation_next(const cell *v, bool is_same_transaction, sq_generation *out,
+                              bytes_writer *w, rec_err *err) {
+    size_t n_old = gen_is_valid(v) ? v->nbyte / PAIR_BYTES : 0;
+    size_t skip = is_same_transaction && n_old > 0;
+    *out = n_old > 0 ? pair_at(v->p, 0) : (sq_generation){0};
+    out->counter++;
+    sqlite3_randomness((int)sizeof out->nonce, &out->nonce);
+    n_old -= skip;
+    if (n_old > SQ_GEN_HISTORY) n_old = SQ_GEN_HISTORY;
+    bytes_put_u64(w, out->counter);
+    bytes_put_u64(w, out->nonce);
+    if (n_old > 0) bytes_put(w, v->p + skip * PAIR_BYTES, n_old * PAIR_BYTES);
+    return w->status == REC_OK ? REC_OK : rec_nomem(err);
+}
+
 rec_status sq_generation_bump(sqlite3 *db, const char *schema, const char *name,
                               sq_generation *out, rec_err *err) {
     cell v, now = {.type = CELL_BLOB};
     bytes_writer w = {0};
     *out = (sq_generation){0};
     rec_status s = sq_state_get(db, schema, name, "gen", &v, err);
-    if (s == REC_OK) {
-        size_t n_old = gen_is_valid(&v) ? v.nbyte / PAIR_BYTES : 0;
-        if (n_old > SQ_GEN_HISTORY) n_old = SQ_GEN_HISTORY;
-        if (n_old > 0) *out = pair_at(v.p, 0);
-        out->counter++;
-        sqlite3_randomness((int)sizeof out->nonce, &out->nonce);
-        bytes_put_u64(&w, out->counter);
-        bytes_put_u64(&w, out->nonce);
-        bytes_put(&w, v.p, n_old * PAIR_BYTES);
-        s = w.status == REC_OK ? REC_OK : rec_nomem(err);
-    }
+    if (s == REC_OK) s = sq_generation_next(&v, false, out, &w, err);
     if (s == REC_OK) {
         now.p = (const char *)w.data;
         now.nbyte = w.n;

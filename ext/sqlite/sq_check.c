@@ -1,0 +1,192 @@
+/* sq_check.c - the commands of a model, and the checks behind them.
+ *
+ *   INSERT INTO taste(taste) VALUES ('train')              sq_train.c
+ *                                   ('rebuild')            the same: a model has nothing else to rebuild from
+ *                                   ('integrity-check')    every stored byte against every other
+ *                                   ('factors=128')        kept as row option.factors; '' takes it back
+ *
+ * A setting is checked as CREATE would check it, with everything else that is set, before it is kept. What is
+ * read at query time (interactions=, eligible=, ...) works at once, what is learned at the next training.
+ *
+ * I1. A command that fails has changed nothing.
+ * I2. integrity-check reads everything again: nothing that memory holds is believed.
+ */
+#include "sq.h"
+
+#define OPTION_MAX_NAME 64
+
+/* ---- members ------------------------------------------------------------------------------------- */
+
+static rec_status name_member(const char *table, const sq_member *m, rec_status s,
+                              rec_err *err) {
+    if (s != REC_RANGE || strncmp(err->msg, "rec_model(", 10) == 0) return s;
+    char said[sizeof err->msg];
+    memcpy(said, err->msg, sizeof said);
+    return rec_fail(
+        err, REC_RANGE,
+        "rec_model(%s): %s=%s: %s is no option, and as the label of a member: %s",
+        table, m->label, m->model, m->label, said);
+}
+
+/* Walk down from one member: whoever comes back to a model that is entered has found a cycle. */
+static rec_status walk(sq_conn *c, const char *schema, const char *name,
+                       key_affinity *user, key_affinity *item, rec_err *err) {
+    const sq_table *t;
+    sq_model_cfg cfg;
+    sq_frame frame = {0};
+    rec_status s = sq_table_find(c, schema, name, &t, err);
+    if (s != REC_OK) return s;
+    char *own_schema = rec_strdup(t->schema), *own_name = rec_strdup(t->name);
+    memset(&cfg, 0, sizeof cfg);
+    if (!own_schema || !own_name) s = rec_nomem(err);
+    if (s == REC_OK) s = sq_table_affinity(c, t, user, item, err);
+    if (s == REC_OK) s = sq_table_find(c, schema, name, &t, err);
+    if (s == REC_OK) s = sq_table_config(c, t, NULL, &cfg, err);
+    if (s == REC_OK) s = sq_enter(c, &frame, own_schema, own_name, err);
+    for (size_t i = 0; i < cfg.n_member && s == REC_OK; i++) {
+        key_affinity u, a;
+        s = walk(c, own_schema, cfg.member[i].model, &u, &a, err);
+    }
+    sq_leave(c, &frame);
+    sq_cfg_clear(&cfg);
+    rec_free(own_schema);
+    rec_free(own_name);
+    return s;
+}
+
+rec_status sq_members_check(sq_conn *c, const char *schema, const char *table,
+                            const sq_model_cfg *cfg, key_affinity *user,
+                            key_affinity *item, rec_err *err) {
+    for (size_t i = 0; i < cfg->n_member; i++) {
+        key_affinity u, a;
+        rec_status s = walk(c, schema, cfg->member[i].model, &u, &a, err);
+        if (s != REC_OK) return name_member(table, &cfg->member[i], s, err);
+        if (i == 0) {
+            *user = u;
+            *item = a;
+        }
+        if (a != *item)
+            return rec_fail(err, REC_RANGE,
+                            "rec_model(%s): item keys are INTEGER in one member and "
+                            "TEXT in another "
+                            "(%s and %s)",
+                            table, cfg->member[0].model, cfg->member[i].model);
+    }
+    return REC_OK;
+}
+
+/* ---- integrity ---------------------------------------------------------------------------------------- */
+
+/* I2 of sq_model.c, and the bounds of what was trained on. */
+static rec_status check_maps(const sq_view *v, rec_err *err) {
+    size_t n_model = v->model->ops->n_items(v->model), n = sq_view_n_items(v);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t m = v->model_item[i];
+        if (m != KEYS_NONE && (m >= n_model || v->catalog_item[m] != i))
+            return rec_corrupt(err, "%s: two items share number %u of the model",
+                               v->name, m);
+    }
+    return REC_OK;
+}
+
+rec_status sq_model_check(sq_conn *c, const char *schema, const char *name,
+                          rec_err *err) {
+    sq_view *v = NULL;
+    char *full = sqlite3_mprintf("\"%w\".\"%w\"", schema, name);
+    if (!full) return rec_nomem(err);
+    sq_views_drop(c, schema, name);
+    rec_status s = sq_view_open(c, full, &v, err);
+    sqlite3_free(full);
+    if (s == REC_OK && v->model) {
+        if (v->model->ops->check) s = v->model->ops->check(v->model, err);
+        if (s == REC_OK && v->popularity->ops->check)
+            s = v->popularity->ops->check(v->popularity, err);
+        if (s == REC_OK) s = check_maps(v, err);
+    }
+    sq_view_close(v);
+    return s;
+}
+
+/* ---- settings --------------------------------------------------------------------------------------------- */
+
+/* "name = 'value'" -> its halves, unquoted; owned. */
+static rec_status split_setting(const char *command, sq_arg *out, rec_err *err) {
+    const char *equals = strchr(command, '='), *end = command + strlen(command);
+    const char *name = command + strspn(command, " \t\r\n"), *name_end = equals;
+    const char *value = equals + 1 + strspn(equals + 1, " \t\r\n");
+    while (name_end > name && strchr(" \t\r\n", name_end[-1])) name_end--;
+    while (end > value && strchr(" \t\r\n", end[-1])) end--;
+    if (end - value >= 2 && (*value == '\'' || *value == '"') && end[-1] == *value) {
+        value++;
+        end--;
+    }
+    if (name_end == name || name_end - name > OPTION_MAX_NAME)
+        return rec_fail(err, REC_RANGE, "'%.60s' has no option name before '='",
+                        command);
+    out->name = rec_strndup(name, (size_t)(name_end - name));
+    out->value = rec_strndup(value, (size_t)(end - value));
+    if (!out->name || !out->value) return rec_nomem(err);
+    for (char *p = out->name; *p; p++)
+        if (*p >= 'A' && *p <= 'Z') *p = (char)(*p + 32);
+    return REC_OK;
+}
+
+static rec_status check_setting(sq_conn *c, const char *schema, const char *name,
+                                const sq_arg *set, rec_err *err) {
+    const sq_table *t;
+    sq_model_cfg cfg;
+    sq_frame frame = {0};
+    key_affinity user, item;
+    memset(&cfg, 0, sizeof cfg);
+    rec_status s = sq_table_find(c, schema, name, &t, err);
+    if (s == REC_OK) s = sq_table_config(c, t, set, &cfg, err);
+    if (s == REC_OK) s = sq_enter(c, &frame, schema, name, err);
+    if (s == REC_OK) s = sq_source_check(c, schema, name, &cfg, &user, &item, err);
+    if (s == REC_OK) s = sq_members_check(c, schema, name, &cfg, &user, &item, err);
+    sq_leave(c, &frame);
+    sq_cfg_clear(&cfg);
+    return s;
+}
+
+static rec_status set_option(sq_conn *c, const char *schema, const char *name,
+                             const char *command, rec_err *err) {
+    sq_arg set = {NULL, NULL};
+    sq_generation g;
+    char row[OPTION_MAX_NAME + 16];
+    rec_status s = split_setting(command, &set, err);
+    if (s == REC_OK && sqlite3_stricmp(set.name, "algorithm") == 0)
+        s = rec_fail(
+            err, REC_RANGE,
+            "rec_model(%s): the algorithm of a model is fixed; create another model",
+            name);
+    if (s == REC_OK) s = check_setting(c, schema, name, &set, err);
+    if (s == REC_OK) {
+        cell v = cell_str(set.value);
+        rec_format(row, sizeof row, "option.%s", set.name);
+        s = sq_state_set(c->db, schema, name, row, &v, err);
+    }
+    if (s == REC_OK) s = sq_generation_bump(c->db, schema, name, &g, err);
+    rec_free(set.name);
+    rec_free(set.value);
+    return s;
+}
+
+rec_status sq_command(sq_conn *c, const char *schema, const char *name,
+                      const char *command, rec_err *err) {
+    char *report = NULL;
+    if (strcmp(command, "integrity-check") == 0)
+        return sq_model_check(c, schema, name, err);
+    if (strcmp(command, "train") == 0 || strcmp(command, "rebuild") == 0) {
+        char *full = sqlite3_mprintf("\"%w\".\"%w\"", schema, name);
+        rec_status s =
+            full ? sq_train(c, full, NULL, false, &report, err) : rec_nomem(err);
+        sqlite3_free(full);
+        rec_free(report);
+        return s;
+    }
+    if (strchr(command, '=')) return set_option(c, schema, name, command, err);
+    return rec_fail(err, REC_RANGE,
+                    "rec_model(%s): unknown command '%.60s'; allowed: train, rebuild, "
+                    "integrity-check, <option>=<value>",
+                    name, command);
+}

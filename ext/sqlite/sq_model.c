@@ -1,0 +1,619 @@
+/* sq_model.c - a trained model joined with the catalogue as it is now.
+ *
+ *   <name>_data --load--> sq_loaded (model, popularity, keys of items and users)      changes with a training
+ *   items table --read--> catalogue                                                   changes with any write
+ *                           |
+ *        catalogue number --model_item--> model number     KEYS_NONE: younger than the training
+ *        catalogue number <-catalog_item- model number     KEYS_NONE: deleted since
+ *
+ * A view is built when a statement needs it, kept by the connection and used again as long as the generation of
+ * the model and the token of the data (sq_registry.c) are the ones it was built at. What was loaded is shared by
+ * the views of one generation: a write to the items costs a read of the items, not of the model.
+ *
+ * A hybrid has no model: it holds views of its members, each with a map from its own catalogue. Its catalogue is
+ * that of its items=, else that of the member which knows most of its items (facets first), else all that any
+ * member has.
+ *
+ * I1. A view never changes once it is built; whoever uses it holds a reference.
+ * I2. model_item and catalog_item are inverse to each other where both are defined.
+ * I3. Items that came after training get numbers from the model itself (extend) where it can; such a model is
+ *     not shared with later views, because their items may differ.
+ * I4. What <name>_data says is checked against itself before use: counts agree, names are those of CREATE.
+ */
+#include "sq.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define VIEW_MAX_DEPTH 16 /* hybrids of hybrids */
+#define VIEW_MAX_TRIES 8
+
+struct sq_loaded {
+    int n_ref;
+    sq_generation generation;
+    rec_model *model, *popularity;
+    keyset *items, *users;
+    uint64_t *user_hash;
+    uint32_t n_trained; /* model items before extend */
+    double now, liked_value, trained_at;
+    int64_t trained_rows;
+    bool is_extended;
+};
+
+/* ---- what is stored ------------------------------------------------------------------------------- */
+
+static void loaded_unref(sq_loaded *l) {
+    if (!l || --l->n_ref > 0) return;
+    if (l->model) l->model->ops->close(l->model);
+    if (l->popularity) l->popularity->ops->close(l->popularity);
+    keyset_free(l->items);
+    keyset_free(l->users);
+    rec_free(l->user_hash);
+    rec_free(l);
+}
+
+typedef struct part {
+    uint8_t *data; /* owned */
+    bytes_reader r;
+} part;
+
+static rec_status open_part(const sq_view *v, const char *name, part *p, rec_err *err) {
+    size_t n;
+    memset(p, 0, sizeof *p);
+    rec_status s =
+        sq_part_read(v->conn->db, v->schema, v->name, name, &p->data, &n, err);
+    if (s == REC_OK && !p->data)
+        s = rec_corrupt(err, "%s: part '%s' of %s_data is missing", v->name, name,
+                        v->name);
+    p->r = (bytes_reader){.data = p->data, .n = n};
+    return s;
+}
+
+/* The bytes must belong to the algorithm that CREATE names. */
+static rec_status load_model(const sq_view *v, const char *name,
+                             const rec_model_ops *ops, rec_model **out, rec_err *err) {
+    part p;
+    size_t n = 0;
+    rec_status s = open_part(v, name, &p, err);
+    if (s == REC_OK) {
+        const char *algorithm = bytes_get_str(&p.r, &n);
+        if (!algorithm || n != strlen(ops->name) ||
+            memcmp(algorithm, ops->name, n) != 0)
+            s = rec_corrupt(err, "%s: part '%s' holds no %s model", v->name, name,
+                            ops->name);
+    }
+    if (s == REC_OK) s = ops->load(&p.r, out, err);
+    rec_free(p.data);
+    return s;
+}
+
+static rec_status load_users(const sq_view *v, sq_loaded *l, rec_err *err) {
+    part p;
+    rec_status s = open_part(v, "users", &p, err);
+    if (s == REC_OK) s = keyset_read(&p.r, &l->users, err);
+    size_t n = s == REC_OK ? keyset_count(l->users) : 0;
+    if (s == REC_OK && p.r.n - p.r.at != n * 8)
+        s = rec_corrupt(err, "%s: part 'users' has %zu bytes after %zu keys", v->name,
+                        p.r.n - p.r.at, n);
+    if (s == REC_OK && !(l->user_hash = rec_array(n, sizeof *l->user_hash)))
+        s = rec_nomem(err);
+    for (size_t i = 0; s == REC_OK && i < n; i++) l->user_hash[i] = bytes_get_u64(&p.r);
+    rec_free(p.data);
+    return s;
+}
+
+static rec_status load_items(const sq_view *v, sq_loaded *l, rec_err *err) {
+    part p;
+    rec_status s = open_part(v, "items", &p, err);
+    if (s == REC_OK) s = keyset_read(&p.r, &l->items, err);
+    rec_free(p.data);
+    if (s != REC_OK) return s;
+    l->n_trained = (uint32_t)keyset_count(l->items);
+    if (l->model->ops->n_items(l->model) != l->n_trained ||
+        l->popularity->ops->n_items(l->popularity) != l->n_trained)
+        return rec_corrupt(err, "%s: the model has %u items, its keys are %u", v->name,
+                           l->model->ops->n_items(l->model), l->n_trained);
+    return REC_OK;
+}
+
+static rec_status state_number(const sq_view *v, const char *row, double *out,
+                               rec_err *err) {
+    cell c;
+    rec_status s = sq_state_get(v->conn->db, v->schema, v->name, row, &c, err);
+    *out = c.type == CELL_REAL ? c.r : c.type == CELL_INT ? (double)c.i : 0;
+    if (c.type == CELL_NULL) *out = NAN;
+    sq_cell_free(&c);
+    return s;
+}
+
+static rec_status load_state(const sq_view *v, sq_loaded *l, rec_err *err) {
+    double rows = 0;
+    rec_status s = state_number(v, "trained_at", &l->trained_at, err);
+    if (s == REC_OK) s = state_number(v, "trained_rows", &rows, err);
+    if (s == REC_OK) s = state_number(v, "now", &l->now, err);
+    if (s == REC_OK) s = state_number(v, "liked_value", &l->liked_value, err);
+    if (!(l->trained_at > 0)) l->trained_at = 0;
+    l->trained_rows = rows > 0 && rows < 9e15 ? (int64_t)rows : 0;
+    if (!(l->liked_value > -1e30 && l->liked_value < 1e30)) l->liked_value = 1;
+    return s;
+}
+
+static rec_status load(sq_view *v, rec_err *err) {
+    sq_loaded *l = rec_zeros(1, sizeof *l);
+    if (!l) return rec_nomem(err);
+    l->n_ref = 1;
+    l->generation = v->generation;
+    v->loaded = l;
+    rec_status s = load_state(v, l, err);
+    if (s != REC_OK || l->trained_at == 0 || !v->cfg.ops->load) return s;
+    s = load_model(v, "model", v->cfg.ops, &l->model, err);
+    if (s == REC_OK)
+        s = load_model(v, "popularity", &popularity_ops, &l->popularity, err);
+    if (s == REC_OK) s = load_items(v, l, err);
+    if (s == REC_OK) s = load_users(v, l, err);
+    return s;
+}
+
+/* ---- maps ---------------------------------------------------------------------------------------------- */
+
+typedef struct tie {
+    uint64_t hash;
+    uint32_t item;
+} tie;
+
+static int compare_ties(const void *a, const void *b) {
+    const tie *x = a, *y = b;
+    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
+    return x->item < y->item ? -1 : x->item > y->item;
+}
+
+static uint64_t key_hash(const rec_key *k) {
+    return k->is_text ? rec_hash(k->text, k->n_text, 1) : rec_mix((uint64_t)k->i);
+}
+
+/* Equal scores are listed by a hash of the key: by the key itself old items would always come first. */
+static rec_status build_ties(sq_view *v, rec_err *err) {
+    size_t n = catalog_n_items(v->items);
+    tie *t = rec_array(n, sizeof *t);
+    v->tie_item = rec_array(n, sizeof *v->tie_item);
+    if (!t || !v->tie_item) {
+        rec_free(t);
+        return rec_nomem(err);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        rec_key key = catalog_key(v->items, i);
+        t[i] = (tie){key_hash(&key), i};
+    }
+    qsort(t, n, sizeof *t, compare_ties);
+    for (size_t i = 0; i < n; i++) v->tie_item[i] = t[i].item;
+    rec_free(t);
+    return REC_OK;
+}
+
+/* model_item of the catalogue at hand; fresh: items that the model does not know. */
+static rec_status find_model_items(sq_view *v, uint32_t **fresh, size_t *n_fresh,
+                                   rec_err *err) {
+    size_t n = catalog_n_items(v->items);
+    rec_free(*fresh);
+    rec_free(v->model_item);
+    *fresh = rec_array(n, sizeof **fresh);
+    v->model_item = rec_array(n, sizeof *v->model_item);
+    *n_fresh = 0;
+    if (!*fresh || !v->model_item) return rec_nomem(err);
+    for (uint32_t i = 0; i < n; i++) {
+        rec_key key = catalog_key(v->items, i);
+        v->model_item[i] = keyset_find(v->loaded->items, &key);
+        if (v->model_item[i] == KEYS_NONE) (*fresh)[(*n_fresh)++] = i;
+    }
+    return REC_OK;
+}
+
+/* Let the model learn of items that it was not trained on. The catalogue is read again with its texts and takes
+ * the place of the first one: another process may have committed in between. */
+static rec_status extend_model(sq_view *v, uint32_t **fresh, rec_run *run,
+                               rec_err *err) {
+    catalog *again = NULL;
+    corpus *docs = NULL;
+    size_t n = 0;
+    rec_status s = sq_source_catalog(v->conn, v->schema, &v->cfg, v->item_affinity,
+                                     &again, &docs, run, err);
+    if (s == REC_OK) {
+        catalog_free(v->items);
+        v->items = again;
+        s = find_model_items(v, fresh, &n, err);
+    }
+    v->loaded->is_extended = true;
+    if (s == REC_OK)
+        s = v->model->ops->extend(v->model, docs, v->items, *fresh, n, err);
+    for (size_t i = 0; s == REC_OK && i < n; i++)
+        v->model_item[(*fresh)[i]] = v->loaded->n_trained + (uint32_t)i;
+    corpus_free(docs);
+    return s;
+}
+
+static rec_status map_items(sq_view *v, rec_run *run, rec_err *err) {
+    uint32_t *fresh = NULL;
+    size_t n_fresh = 0;
+    rec_status s = find_model_items(v, &fresh, &n_fresh, err);
+    if (s == REC_OK && n_fresh && v->model->ops->extend)
+        s = extend_model(v, &fresh, run, err);
+    rec_free(fresh);
+    if (s != REC_OK) return s;
+    size_t n_model = v->model->ops->n_items(v->model);
+    v->catalog_item = rec_array(n_model, sizeof *v->catalog_item);
+    if (!v->catalog_item) return rec_nomem(err);
+    for (size_t m = 0; m < n_model; m++) v->catalog_item[m] = KEYS_NONE;
+    for (uint32_t i = 0; i < catalog_n_items(v->items); i++)
+        if (v->model_item[i] < n_model) v->catalog_item[v->model_item[i]] = i;
+    return REC_OK;
+}
+
+/* ---- hybrids ---------------------------------------------------------------------------------------------- */
+
+static rec_status open_in(sq_conn *c, const char *in_schema, const char *name,
+                          sq_view **out, rec_err *err);
+
+static rec_status inherit_text(char **to, const char *from, rec_err *err) {
+    if (*to || !from) return REC_OK;
+    *to = rec_strdup(from);
+    return *to ? REC_OK : rec_nomem(err);
+}
+
+/* A hybrid that names no items has those of a member, with titles, facets and texts. */
+static rec_status inherit_items(sq_model_cfg *cfg, const sq_model_cfg *from,
+                                rec_err *err) {
+    rec_status s = inherit_text(&cfg->items, from->items, err);
+    if (s == REC_OK) s = inherit_text(&cfg->item_key, from->item_key, err);
+    if (s == REC_OK) s = inherit_text(&cfg->title, from->title, err);
+    for (size_t i = 0; i < from->n_text && s == REC_OK; i++) {
+        cfg->text[i] = rec_strdup(from->text[i]);
+        if (cfg->text[i])
+            cfg->n_text++;
+        else
+            s = rec_nomem(err);
+    }
+    memcpy(cfg->facet, from->facet, sizeof cfg->facet);
+    cfg->n_facet = from->n_facet;
+    return s;
+}
+
+static const sq_model_cfg *best_items(const sq_view *v) {
+    const sq_model_cfg *best = NULL;
+    for (size_t i = 0; i < v->n_member; i++) {
+        const sq_model_cfg *cfg = &v->member[i].view->cfg;
+        if (!cfg->items) continue;
+        if (!best || (!best->n_facet && cfg->n_facet)) best = cfg;
+    }
+    return best;
+}
+
+static rec_status inherit(sq_view *v, rec_err *err) {
+    rec_status s = REC_OK;
+    const sq_model_cfg *from = v->cfg.items ? NULL : best_items(v);
+    if (from) s = inherit_items(&v->cfg, from, err);
+    for (size_t i = 0; i < v->n_member && s == REC_OK; i++) {
+        s = inherit_text(&v->cfg.user, v->member[i].view->cfg.user, err);
+        if (s == REC_OK)
+            s = inherit_text(&v->cfg.item, v->member[i].view->cfg.item, err);
+    }
+    return s;
+}
+
+/* gate=weighted(w): the collaborative members share w, those that read texts 1 - w. */
+static void share_weights(sq_view *v) {
+    double w = opt_num(&v->cfg.options, "gate");
+    size_t n_content = 0;
+    for (size_t i = 0; i < v->n_member; i++) n_content += v->member[i].is_content;
+    size_t n_cf = v->n_member - n_content;
+    if (!n_content) w = 1;
+    if (!n_cf) w = 0;
+    for (size_t i = 0; i < v->n_member; i++)
+        v->member[i].weight =
+            v->member[i].is_content ? (1 - w) / (double)n_content : w / (double)n_cf;
+}
+
+static rec_status open_members(sq_view *v, rec_err *err) {
+    rec_status s = REC_OK;
+    for (size_t i = 0; i < v->cfg.n_member && s == REC_OK; i++) {
+        struct sq_view_member *m = &v->member[i];
+        s = open_in(v->conn, v->schema, v->cfg.member[i].model, &m->view, err);
+        if (s != REC_OK) break;
+        v->n_member++;
+        m->label = v->cfg.member[i].label;
+        m->is_content = (m->view->cfg.ops->needs & MODEL_NEEDS_TEXT) != 0;
+        if (i == 0) {
+            v->user_affinity = m->view->user_affinity;
+            v->item_affinity = m->view->item_affinity;
+        }
+        if (m->view->item_affinity != v->item_affinity)
+            s = rec_fail(err, REC_RANGE,
+                         "rec_model(%s): item keys are INTEGER in one member and TEXT "
+                         "in another "
+                         "(%s and %s)",
+                         v->name, v->member[0].view->name, m->view->name);
+    }
+    if (s == REC_OK) share_weights(v);
+    return s == REC_OK ? inherit(v, err) : s;
+}
+
+/* No member has an items table: every item that any member has. */
+static rec_status union_of_members(sq_view *v, rec_err *err) {
+    keyset *all = keyset_new();
+    uint32_t *order = NULL, pos;
+    rec_status s = all ? REC_OK : rec_nomem(err);
+    for (size_t m = 0; m < v->n_member && s == REC_OK; m++) {
+        const catalog *items = v->member[m].view->items;
+        for (uint32_t i = 0; i < catalog_n_items(items) && s == REC_OK; i++) {
+            rec_key key = catalog_key(items, i);
+            s = keyset_add(all, &key, &pos, err);
+        }
+    }
+    size_t n = s == REC_OK ? keyset_count(all) : 0;
+    v->items = s == REC_OK ? catalog_new(NULL, 0) : NULL;
+    order = rec_array(n, sizeof *order);
+    if (s == REC_OK && (!v->items || !order)) s = rec_nomem(err);
+    if (s == REC_OK) s = keyset_order(all, order, err);
+    for (size_t i = 0; i < n && s == REC_OK; i++) {
+        rec_key key = keyset_get(all, order[i]);
+        s = catalog_add(v->items, &key, NULL, 0, NULL, &pos, err);
+    }
+    if (s == REC_OK) s = catalog_finish(v->items, err);
+    rec_free(order);
+    keyset_free(all);
+    return s;
+}
+
+static rec_status map_members(sq_view *v, rec_err *err) {
+    size_t n = catalog_n_items(v->items);
+    for (size_t m = 0; m < v->n_member; m++) {
+        uint32_t *map = rec_array(n, sizeof *map);
+        if (!map) return rec_nomem(err);
+        v->member[m].item = map;
+        for (uint32_t i = 0; i < n; i++) {
+            rec_key key = catalog_key(v->items, i);
+            map[i] = catalog_find(v->member[m].view->items, &key);
+        }
+    }
+    return REC_OK;
+}
+
+/* ---- building ------------------------------------------------------------------------------------------------ */
+
+static void view_free(sq_view *v) {
+    for (size_t i = 0; i < v->n_member; i++) {
+        sq_view_close(v->member[i].view);
+        rec_free(v->member[i].item);
+    }
+    catalog_free(v->items);
+    rec_free(v->model_item);
+    rec_free(v->catalog_item);
+    rec_free(v->tie_item);
+    loaded_unref(v->loaded);
+    sq_cfg_clear(&v->cfg);
+    rec_free(v->schema);
+    rec_free(v->name);
+    rec_free(v);
+}
+
+static sq_view *find_kept(const sq_conn *c, const char *schema, const char *name) {
+    for (sq_view *v = c->views; v; v = v->next)
+        if (sqlite3_stricmp(v->schema, schema) == 0 &&
+            sqlite3_stricmp(v->name, name) == 0)
+            return v;
+    return NULL;
+}
+
+/* Share what an older view of the same generation has loaded, else load. */
+static rec_status take_loaded(sq_view *v, rec_err *err) {
+    const sq_view *kept = find_kept(v->conn, v->schema, v->name);
+    rec_status s = REC_OK;
+    if (kept && kept->loaded && !kept->loaded->is_extended &&
+        sq_generation_equal(&kept->loaded->generation, &v->generation)) {
+        v->loaded = kept->loaded;
+        v->loaded->n_ref++;
+    } else {
+        s = load(v, err);
+    }
+    if (s != REC_OK) return s;
+    v->model = v->loaded->model;
+    v->popularity = v->loaded->popularity;
+    v->trained_users = v->loaded->users;
+    v->user_hash = v->loaded->user_hash;
+    v->now = v->loaded->now;
+    v->liked_value = v->loaded->liked_value;
+    v->trained_at = v->loaded->trained_at;
+    v->trained_rows = v->loaded->trained_rows;
+    return s;
+}
+
+static rec_status fill_view(sq_view *v, rec_run *run, rec_err *err) {
+    bool is_hybrid = (v->cfg.ops->needs & MODEL_NEEDS_MEMBERS) != 0;
+    rec_status s = is_hybrid ? open_members(v, err) : REC_OK;
+    if (s == REC_OK) s = take_loaded(v, err);
+    if (s == REC_OK && is_hybrid && !v->cfg.items && !v->cfg.interactions)
+        s = union_of_members(v, err);
+    else if (s == REC_OK)
+        s = sq_source_catalog(v->conn, v->schema, &v->cfg, v->item_affinity, &v->items,
+                              NULL, run, err);
+    if (s == REC_OK && v->model) s = map_items(v, run, err);
+    if (s == REC_OK) s = build_ties(v, err);
+    if (s == REC_OK) s = map_members(v, err);
+    return s;
+}
+
+/* Names and settings; `t` is not used after this. */
+static rec_status start_view(sq_conn *c, const sq_table *t, sq_view **out,
+                             rec_err *err) {
+    sq_view *v = rec_zeros(1, sizeof *v);
+    *out = v;
+    if (!v) return rec_nomem(err);
+    v->n_ref = 1;
+    v->conn = c;
+    v->schema = rec_strdup(t->schema);
+    v->name = rec_strdup(t->name);
+    if (!v->schema || !v->name) return rec_nomem(err);
+    rec_status s = sq_table_config(c, t, NULL, &v->cfg, err);
+    if (s == REC_OK)
+        s = sq_table_affinity(c, t, &v->user_affinity, &v->item_affinity, err);
+    return s;
+}
+
+static rec_status try_view(sq_conn *c, const sq_table *t, sq_view **out, bool *is_torn,
+                           rec_err *err) {
+    sq_view *v = NULL;
+    sq_frame frame = {0};
+    rec_run run;
+    sq_generation after = {0};
+    rec_err why = {0};
+    *out = NULL;
+    sq_run_init(c, &run, false);
+    rec_status s = start_view(c, t, &v, err);
+    if (s == REC_OK) s = sq_enter(c, &frame, v->schema, v->name, err);
+    if (s == REC_OK && ++c->depth > VIEW_MAX_DEPTH)
+        s = rec_fail(err, REC_RANGE, "rec_model(%s): more than %d models deep", v->name,
+                     VIEW_MAX_DEPTH);
+    if (s == REC_OK) s = sq_token_read(c, v->schema, &v->token, err);
+    if (s == REC_OK)
+        s = sq_generation_read(c->db, v->schema, v->name, &v->generation, err);
+    if (s == REC_OK) s = fill_view(v, &run, err);
+    *is_torn = frame.is_entered &&
+               sq_generation_read(c->db, v->schema, v->name, &after, &why) == REC_OK &&
+               !sq_generation_equal(&v->generation, &after);
+    if (frame.is_entered) c->depth--;
+    sq_leave(c, &frame);
+    if (s == REC_OK && !*is_torn)
+        *out = v;
+    else if (v)
+        view_free(v);
+    return s;
+}
+
+/* A function call without a table in its FROM holds no snapshot between nested statements, so a training that
+ * commits meanwhile in another process may be read half old, half new. The generation tells; then again. */
+static rec_status build_view(sq_conn *c, const char *in_schema, const char *name,
+                             sq_view **out, rec_err *err) {
+    for (int i = 0; i < VIEW_MAX_TRIES; i++) {
+        const sq_table *t;
+        bool is_torn = false;
+        rec_status s = sq_table_find(c, in_schema, name, &t, err);
+        if (s == REC_OK) s = try_view(c, t, out, &is_torn, err);
+        if (!is_torn || s == REC_NOMEM || s == REC_INTR) return s;
+    }
+    return rec_fail(err, REC_IO, "%s is being retrained all the time", name);
+}
+
+/* ---- keeping ---------------------------------------------------------------------------------------------------- */
+
+void sq_view_close(sq_view *v) {
+    if (v && --v->n_ref == 0) view_free(v);
+}
+
+void sq_views_drop(sq_conn *c, const char *schema, const char *name) {
+    for (sq_view **at = &c->views; *at;) {
+        sq_view *v = *at;
+        if (schema && (sqlite3_stricmp(v->schema, schema) != 0 ||
+                       sqlite3_stricmp(v->name, name) != 0)) {
+            at = &v->next;
+            continue;
+        }
+        *at = v->next;
+        v->next = NULL;
+        sq_view_close(v);
+    }
+}
+
+static void keep_view(sq_conn *c, sq_view *v) {
+    sq_views_drop(c, v->schema, v->name);
+    v->n_ref++;
+    v->next = c->views;
+    c->views = v;
+}
+
+/* Is the view what a fresh one would be? `same` compares tokens. */
+static rec_status is_current(sq_view *v,
+                             bool (*same)(const sq_token *, const sq_token *),
+                             bool *yes, rec_err *err) {
+    sq_token now;
+    sq_generation g;
+    *yes = false;
+    rec_status s = sq_token_read(v->conn, v->schema, &now, err);
+    if (s != REC_OK || !same(&v->token, &now)) return s;
+    s = sq_generation_read(v->conn->db, v->schema, v->name, &g, err);
+    if (s != REC_OK || !sq_generation_equal(&v->generation, &g)) return s;
+    for (size_t i = 0; i < v->n_member; i++) {
+        bool member = false;
+        s = is_current(v->member[i].view, same, &member, err);
+        if (s != REC_OK || !member) return s;
+    }
+    *yes = true;
+    return REC_OK;
+}
+
+static rec_status open_in(sq_conn *c, const char *in_schema, const char *name,
+                          sq_view **out, rec_err *err) {
+    const sq_table *t;
+    bool current = false;
+    *out = NULL;
+    rec_status s = sq_table_find(c, in_schema, name, &t, err);
+    if (s != REC_OK) return s;
+    sq_view *kept = find_kept(c, t->schema, t->name);
+    if (kept) {
+        kept->n_ref++; /* nested statements may drop it from the list */
+        s = is_current(kept, sq_token_equal, &current, err);
+        if (s == REC_OK && current) {
+            *out = kept;
+            return REC_OK;
+        }
+        sq_view_close(kept);
+    }
+    if (s == REC_OK) s = build_view(c, in_schema, name, out, err);
+    if (s == REC_OK) keep_view(c, *out);
+    return s;
+}
+
+rec_status sq_view_open(sq_conn *c, const char *name, sq_view **out, rec_err *err) {
+    return open_in(c, NULL, name, out, err);
+}
+
+rec_status sq_view_hold(sq_conn *c, const char *name, sq_view **held, rec_err *err) {
+    bool current = false;
+    rec_status s = REC_OK;
+    if (*held) s = is_current(*held, sq_token_same_statement, &current, err);
+    if (s != REC_OK || current) return s;
+    sq_view_close(*held);
+    *held = NULL;
+    return sq_view_open(c, name, held, err);
+}
+
+/* ---- what a view can do ---------------------------------------------------------------------------------------------- */
+
+rec_status sq_view_require_trained(const sq_view *v, rec_err *err) {
+    if (v->model) return REC_OK;
+    if (!v->n_member)
+        return rec_fail(err, REC_RANGE,
+                        "%s has not been trained: SELECT rec_train('%s')", v->name,
+                        v->name);
+    rec_status s = REC_OK;
+    for (size_t i = 0; i < v->n_member && s == REC_OK; i++)
+        s = sq_view_require_trained(v->member[i].view, err);
+    return s;
+}
+
+static const lsa *find_language(const sq_view *v) {
+    if (v->model && v->model->ops->language) return v->model->ops->language(v->model);
+    for (size_t i = 0; i < v->n_member; i++) {
+        const lsa *l = find_language(v->member[i].view);
+        if (l) return l;
+    }
+    return NULL;
+}
+
+void sq_view_language(const sq_view *v, llm_context *out) {
+    memset(out, 0, sizeof *out);
+    out->items = v->items;
+    out->language = find_language(v);
+}
+
+size_t sq_view_n_items(const sq_view *v) {
+    return catalog_n_items(v->items);
+}

@@ -1,0 +1,475 @@
+/* sq_score.c - one score for every item, and who made it.
+ *
+ *   profile --> model_query --knows?--> model->score        source model | fold_in | content
+ *                               \-----> popularity          source popularity
+ *   items that the model has no row for: its cold_score,    source popularity
+ *
+ *   hybrid:  member 1  [.3  1.2  NaN  .. ]  --.
+ *            member 2  [.1  NaN  .4   .. ]  --+--> hybrid_blend --> score, gate
+ *            lexical   [ 0   2.1  0   .. ]  --'    NaN: the member has nothing to say of the item
+ *
+ * "Never empty without cause": every item of the catalogue gets a finite score for anybody. What falls back says
+ * so in `source`, and in a hybrid it speaks only where nobody else does, below everything that was said.
+ *
+ * A sentence goes to the members that read texts. It asks for something in particular, so it halves the share of
+ * those that do not.
+ *
+ * I1. Scores are finite and of length n = items of the catalogue.
+ * I2. source[i] is the strongest statement on item i: model or fold_in, content, popularity.
+ * I3. cf and content of a hybrid are the native scores of its members (weighted means), NaN where none spoke.
+ *
+ * Cost: one pass of the model over its items, plus O(n) a member.
+ */
+#include "sq.h"
+
+#include <math.h>
+
+#define QUERY_CF_SHARE \
+    0.5 /* of a collaborative member's weight that is left when there is a sentence */
+#define SILENT_SHARE \
+    1e-6 /* gate=weighted(1): content still speaks of what nobody else knows */
+#define FALLBACK_DROP \
+    1.0 /* how far below the last blended score the items of nobody begin */
+
+const char *score_source_name(score_source s) {
+    switch (s) {
+    case SOURCE_MODEL: return "model";
+    case SOURCE_FOLD_IN: return "fold_in";
+    case SOURCE_CONTENT: return "content";
+    case SOURCE_POPULARITY: return "popularity";
+    }
+    return "popularity";
+}
+
+void sq_scores_clear(sq_scores *s) {
+    rec_free(s->score);
+    rec_free(s->source);
+    rec_free(s->cf);
+    rec_free(s->content);
+    rec_free(s->gate);
+    memset(s, 0, sizeof *s);
+}
+
+static rec_status scores_init(sq_scores *s, size_t n, bool is_hybrid, rec_err *err) {
+    memset(s, 0, sizeof *s);
+    s->n = n;
+    s->score = rec_zeros(n, sizeof *s->score);
+    s->source = rec_zeros(n, sizeof *s->source);
+    if (is_hybrid) {
+        s->cf = rec_array(n, sizeof *s->cf);
+        s->content = rec_array(n, sizeof *s->content);
+        s->gate = rec_zeros(n, sizeof *s->gate);
+    }
+    if (s->score && s->source && (!is_hybrid || (s->cf && s->content && s->gate)))
+        return REC_OK;
+    sq_scores_clear(s);
+    return rec_nomem(err);
+}
+
+/* ---- the question, in the numbers of a model ------------------------------------------------------- */
+
+typedef struct asked { /* a model_query and what it points to */
+    model_query q;
+    interaction *row;
+    uint32_t *item; /* owned, like those below */
+    float *weight, *value;
+    double *time;
+    bytes_writer text;
+} asked;
+
+static void asked_clear(asked *a) {
+    rec_free(a->row);
+    rec_free(a->item);
+    rec_free(a->weight);
+    rec_free(a->value);
+    rec_free(a->time);
+    bytes_clear(&a->text);
+}
+
+/* The sentence, and what a rewrite added to it. */
+static rec_status ask_text(const sq_who *who, asked *a, rec_err *err) {
+    const query_request *r = who->request;
+    const char *query = who->query;
+    size_t n = who->n_query;
+    if (!query && r && r->query) {
+        query = r->query;
+        n = strlen(query);
+    }
+    if (query) bytes_put(&a->text, query, n);
+    for (size_t i = 0; r && i < r->expansions.n; i++) {
+        bytes_puts(&a->text, " ");
+        bytes_puts(&a->text, r->expansions.a[i]);
+    }
+    if (a->text.status != REC_OK) return rec_nomem(err);
+    if (a->text.n) {
+        a->q.text = (const char *)a->text.data;
+        a->q.n_text = a->text.n;
+    }
+    return REC_OK;
+}
+
+static rec_status ask(const sq_view *v, const sq_profile *p, asked *a, rec_err *err) {
+    size_t n;
+    memset(a, 0, sizeof *a);
+    rec_status s = sq_profile_for_model(v, p, &a->row, &n, err);
+    if (s != REC_OK) return s;
+    a->item = rec_array(n, sizeof *a->item);
+    a->weight = rec_array(n, sizeof *a->weight);
+    a->value = rec_array(n, sizeof *a->value);
+    a->time = rec_array(n, sizeof *a->time);
+    if (!a->item || !a->weight || !a->value || !a->time) return rec_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        a->item[i] = a->row[i].item;
+        a->weight[i] = a->row[i].weight;
+        a->value[i] = a->row[i].value;
+        a->time[i] = a->row[i].time;
+    }
+    a->q = (model_query){.item = a->item,
+                         .weight = a->weight,
+                         .value = a->value,
+                         .time = a->time,
+                         .n = n};
+    return ask_text(&p->who, a, err);
+}
+
+static bool has_sentence(const sq_who *who) {
+    const query_request *r = who->request;
+    return (who->query && who->n_query) ||
+           (r && ((r->query && r->query[0]) || r->expansions.n));
+}
+
+/* ---- one model ------------------------------------------------------------------------------------------- */
+
+static score_source source_of(const sq_view *v, const sq_profile *p) {
+    if (v->cfg.ops == &popularity_ops) return SOURCE_POPULARITY;
+    if (v->cfg.ops->needs & MODEL_NEEDS_TEXT) return SOURCE_CONTENT;
+    return p->is_fresh ? SOURCE_FOLD_IN : SOURCE_MODEL;
+}
+
+/* Scores of a model over its own items -> over the catalogue. */
+static void spread(const sq_view *v, const float *raw, size_t n_raw, float cold,
+                   score_source source, sq_scores *out) {
+    for (size_t i = 0; i < out->n; i++) {
+        uint32_t m = v->model_item[i];
+        bool has_row = m < n_raw;
+        float x = has_row ? raw[m] : cold;
+        out->score[i] = isfinite(x) ? x : 0;
+        out->source[i] = (uint8_t)(has_row ? source : SOURCE_POPULARITY);
+    }
+}
+
+static rec_status run_model(const rec_model *m, const model_query *q, float **raw,
+                            size_t *n, rec_err *err) {
+    *n = m->ops->n_items(m);
+    *raw = rec_array(*n, sizeof **raw);
+    if (!*raw) return rec_nomem(err);
+    return m->ops->score(m, q, NULL, *n, *raw, err);
+}
+
+static float cold_of(const rec_model *m, const model_query *q) {
+    return m->ops->cold_score ? m->ops->cold_score(m, q) : 0;
+}
+
+static rec_status score_model(sq_view *v, const sq_profile *p, sq_scores *out,
+                              rec_err *err) {
+    asked a;
+    float *raw = NULL;
+    size_t n_raw;
+    rec_status s = scores_init(out, catalog_n_items(v->items), false, err);
+    if (s != REC_OK) return s;
+    s = ask(v, p, &a, err);
+    if (s == REC_OK && v->model->ops->knows(v->model, &a.q)) {
+        s = run_model(v->model, &a.q, &raw, &n_raw, err);
+        if (s == REC_OK)
+            spread(v, raw, n_raw, cold_of(v->model, &a.q), source_of(v, p), out);
+    } else if (s == REC_OK) {
+        s = run_model(v->popularity, &a.q, &raw, &n_raw, err);
+        if (s == REC_OK)
+            spread(v, raw, n_raw, cold_of(v->popularity, &a.q), SOURCE_POPULARITY, out);
+    }
+    rec_free(raw);
+    asked_clear(&a);
+    if (s != REC_OK) sq_scores_clear(out);
+    return s;
+}
+
+/* ---- hybrids ---------------------------------------------------------------------------------------------------- */
+
+typedef struct blend {
+    sq_view *v;
+    const sq_profile *p;
+    sq_scores *member;                   /* [n_member] owned */
+    float *part[HYBRID_MAX_MEMBERS + 1]; /* [n] owned: over the items of the hybrid */
+    hybrid_part desc[HYBRID_MAX_MEMBERS + 1];
+    size_t n_part;
+    sq_scores *out;
+} blend;
+
+static void blend_clear(blend *b) {
+    for (size_t i = 0; b->member && i < b->v->n_member; i++)
+        sq_scores_clear(&b->member[i]);
+    rec_free(b->member);
+    for (size_t i = 0; i < b->n_part; i++) rec_free(b->part[i]);
+}
+
+/* Does the member itself say something of its item j, rather than fall back? */
+static bool speaks(const blend *b, size_t m, uint32_t j) {
+    const sq_view *mv = b->v->member[m].view;
+    return b->member[m].source[j] != SOURCE_POPULARITY ||
+           mv->cfg.ops == &popularity_ops;
+}
+
+static rec_status add_part(blend *b, double weight, bool is_content, rec_err *err) {
+    float *part = rec_array(b->out->n, sizeof *part);
+    if (!part) return rec_nomem(err);
+    b->part[b->n_part] = part;
+    b->desc[b->n_part++] = (hybrid_part){part, weight, is_content};
+    return REC_OK;
+}
+
+static rec_status score_member(blend *b, size_t m, rec_run *run, rec_err *err) {
+    const struct sq_view_member *mem = &b->v->member[m];
+    double weight = mem->weight;
+    if (!mem->is_content && has_sentence(&b->p->who)) weight *= QUERY_CF_SHARE;
+    if (!(weight > SILENT_SHARE)) weight = SILENT_SHARE;
+    rec_status s = sq_score(mem->view, &b->p->member[m], run, &b->member[m], err);
+    if (s == REC_OK) s = add_part(b, weight, mem->is_content, err);
+    if (s != REC_OK) return s;
+    float *part = b->part[b->n_part - 1];
+    for (size_t i = 0; i < b->out->n; i++) {
+        uint32_t j = mem->item[i];
+        part[i] = j != KEYS_NONE && speaks(b, m, j) ? b->member[m].score[j] : NAN;
+    }
+    return REC_OK;
+}
+
+/* I2 and I3. Returns whether anybody spoke for the item. */
+static bool describe(blend *b, size_t i) {
+    double sum[2] = {0, 0}, weight[2] = {0, 0};
+    int best = SOURCE_POPULARITY;
+    bool is_said = false;
+    for (size_t m = 0; m < b->v->n_member; m++) {
+        uint32_t j = b->v->member[m].item[i];
+        if (!isfinite(b->part[m][i])) continue;
+        bool is_content = b->v->member[m].is_content;
+        double w = b->desc[m].weight;
+        sum[is_content] += w * (double)b->part[m][i];
+        weight[is_content] += w;
+        if (b->member[m].source[j] < best) best = b->member[m].source[j];
+        is_said = true;
+    }
+    b->out->cf[i] = weight[0] > 0 ? (float)(sum[0] / weight[0]) : NAN;
+    b->out->content[i] = weight[1] > 0 ? (float)(sum[1] / weight[1]) : NAN;
+    b->out->source[i] = (uint8_t)best;
+    return is_said;
+}
+
+/* What a member's popularity gives for item i, 0 if it does not know the item. */
+static float fallback_score(const blend *b, size_t i) {
+    for (size_t m = 0; m < b->v->n_member; m++) {
+        uint32_t j = b->v->member[m].item[i];
+        if (j != KEYS_NONE && b->member[m].source[j] == SOURCE_POPULARITY)
+            return b->member[m].score[j];
+    }
+    return 0;
+}
+
+/* Items of which nobody said anything stand below all others, in the order of popularity. */
+static void place_silent(blend *b, const bitmap *said) {
+    float lowest = 0, least = INFINITY, most = -INFINITY;
+    bool any = false;
+    for (size_t i = 0; i < b->out->n; i++) {
+        if (bitmap_has(said, i)) {
+            if (!any || b->out->score[i] < lowest) lowest = b->out->score[i];
+            any = true;
+        } else {
+            float x = fallback_score(b, i);
+            least = fminf(least, x);
+            most = fmaxf(most, x);
+        }
+    }
+    for (size_t i = 0; i < b->out->n; i++) {
+        if (bitmap_has(said, i)) continue;
+        float x = fallback_score(b, i);
+        /* With nobody speaking at all the plain popularity is the score. */
+        float within = most > least ? (x - least) / (most - least) : 0;
+        b->out->score[i] = any ? lowest - 2 * (float)FALLBACK_DROP + within : x;
+        b->out->source[i] = SOURCE_POPULARITY;
+        b->out->gate[i] = 0;
+    }
+}
+
+static rec_status blend_parts(blend *b, rec_err *err) {
+    bitmap said = {0};
+    hybrid_blend_args args = {
+        .part = b->desc, .n_part = b->n_part, .n = b->out->n, .pool = NULL};
+    rec_status s = bitmap_init(&said, b->out->n, false, err);
+    if (s == REC_OK) s = hybrid_blend(&args, b->out->score, b->out->gate, err);
+    for (size_t i = 0; s == REC_OK && i < b->out->n; i++)
+        if (describe(b, i)) bitmap_set(&said, i);
+    if (s == REC_OK) place_silent(b, &said);
+    bitmap_clear(&said);
+    return s;
+}
+
+static rec_status add_lexical(blend *b, rec_err *err) {
+    const sq_view *v = b->v;
+    if (!v->cfg.lexical || !has_sentence(&b->p->who) ||
+        v->n_member >= HYBRID_MAX_MEMBERS)
+        return REC_OK;
+    double share = 0;
+    for (size_t m = 0; m < v->n_member; m++)
+        if (v->member[m].is_content) share += v->member[m].weight;
+    rec_status s = add_part(b, share > 0 ? share / 2 : 0.5, true, err);
+    return s == REC_OK ? sq_lexical(v, &b->p->who, b->part[b->n_part - 1], err) : s;
+}
+
+static rec_status score_hybrid(sq_view *v, const sq_profile *p, rec_run *run,
+                               sq_scores *out, rec_err *err) {
+    blend b = {.v = v, .p = p, .out = out};
+    rec_status s = scores_init(out, catalog_n_items(v->items), true, err);
+    if (s != REC_OK) return s;
+    b.member = rec_zeros(v->n_member, sizeof *b.member);
+    if (!b.member) s = rec_nomem(err);
+    for (size_t m = 0; m < v->n_member && s == REC_OK; m++)
+        s = score_member(&b, m, run, err);
+    if (s == REC_OK) s = add_lexical(&b, err);
+    if (s == REC_OK) s = blend_parts(&b, err);
+    blend_clear(&b);
+    if (s != REC_OK) sq_scores_clear(out);
+    return s;
+}
+
+rec_status sq_score(sq_view *v, const sq_profile *p, rec_run *run, sq_scores *out,
+                    rec_err *err) {
+    memset(out, 0, sizeof *out);
+    rec_status s = sq_view_require_trained(v, err);
+    if (s == REC_OK) s = run_check(run, err);
+    if (s != REC_OK) return s;
+    return v->n_member ? score_hybrid(v, p, run, out, err)
+                       : score_model(v, p, out, err);
+}
+
+/* ---- why ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct
+    relay { /* passes parts of an explanation on, in the numbers of the catalogue */
+    const sq_view *v;
+    explain_fn fn;
+    void *ctx;
+    double weight;
+    bool is_member; /* numbers arrive in the member's catalogue, not in model numbers */
+    const sq_view *from;
+} relay;
+
+static rec_status relay_part(void *ctx, const char *kind, uint32_t item,
+                             const char *text, size_t n_text, double weight,
+                             rec_err *err) {
+    const relay *r = ctx;
+    if (item != KEYS_NONE && r->is_member) {
+        rec_key key = catalog_key(r->from->items, item);
+        item = catalog_find(r->v->items, &key);
+    } else if (item != KEYS_NONE && strcmp(kind, "item") == 0) {
+        item = item < r->v->model->ops->n_items(r->v->model) ? r->v->catalog_item[item]
+                                                             : KEYS_NONE;
+    }
+    if (strcmp(kind, "item") == 0 && item == KEYS_NONE)
+        return REC_OK; /* it was deleted */
+    return r->fn(r->ctx, kind, item, text, n_text, weight * r->weight, err);
+}
+
+static rec_status explain_model(sq_view *v, const sq_profile *p, uint32_t item,
+                                explain_fn fn, void *ctx, rec_err *err) {
+    asked a;
+    relay r = {.v = v, .fn = fn, .ctx = ctx, .weight = 1};
+    uint32_t m = v->model_item[item];
+    rec_status s = ask(v, p, &a, err);
+    if (s == REC_OK) {
+        bool known = m != KEYS_NONE && v->model->ops->knows(v->model, &a.q);
+        const rec_model *model = known ? v->model : v->popularity;
+        if (model->ops->explain && m < model->ops->n_items(model))
+            s = model->ops->explain(model, &a.q, m, relay_part, &r, err);
+        else
+            s = fn(ctx, "popularity", KEYS_NONE, NULL, 0, (double)cold_of(model, &a.q),
+                   err);
+    }
+    asked_clear(&a);
+    return s;
+}
+
+rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn fn,
+                      void *ctx, rec_err *err) {
+    rec_status s = sq_view_require_trained(v, err);
+    if (s != REC_OK || !v->n_member)
+        return s == REC_OK ? explain_model(v, p, item, fn, ctx, err) : s;
+    for (size_t m = 0; m < v->n_member && s == REC_OK; m++) {
+        uint32_t j = v->member[m].item[item];
+        relay r = {.v = v,
+                   .fn = fn,
+                   .ctx = ctx,
+                   .weight = v->member[m].weight,
+                   .is_member = true,
+                   .from = v->member[m].view};
+        if (j != KEYS_NONE)
+            s = sq_explain(v->member[m].view, &p->member[m], j, relay_part, &r, err);
+    }
+    return s;
+}
+
+/* ---- alike --------------------------------------------------------------------------------------------------------------- */
+
+static rec_status similar_model(sq_view *v, uint32_t item, float *out,
+                                score_source *source, rec_err *err) {
+    size_t n = catalog_n_items(v->items);
+    uint32_t m = v->model_item[item];
+    for (size_t i = 0; i < n; i++) out[i] = NAN;
+    *source = v->cfg.ops->needs & MODEL_NEEDS_TEXT ? SOURCE_CONTENT : SOURCE_MODEL;
+    if (v->cfg.ops == &popularity_ops) *source = SOURCE_POPULARITY;
+    if (m == KEYS_NONE || !v->model->ops->similar) return REC_OK;
+    size_t n_model = v->model->ops->n_items(v->model);
+    float *raw = rec_array(n_model, sizeof *raw);
+    if (!raw) return rec_nomem(err);
+    rec_status s = v->model->ops->similar(v->model, m, raw, err);
+    for (size_t i = 0; s == REC_OK && i < n; i++)
+        if (v->model_item[i] < n_model) out[i] = raw[v->model_item[i]];
+    rec_free(raw);
+    return s;
+}
+
+/* Weighted mean of the members that know both items. */
+static rec_status similar_hybrid(sq_view *v, uint32_t item, float *out,
+                                 score_source *source, rec_err *err) {
+    size_t n = catalog_n_items(v->items);
+    double *weight = rec_zeros(n, sizeof *weight);
+    rec_status s = weight ? REC_OK : rec_nomem(err);
+    for (size_t i = 0; i < n; i++) out[i] = 0;
+    *source = SOURCE_POPULARITY;
+    for (size_t m = 0; m < v->n_member && s == REC_OK; m++) {
+        const struct sq_view_member *mem = &v->member[m];
+        score_source from;
+        if (mem->item[item] == KEYS_NONE) continue;
+        float *part = rec_array(catalog_n_items(mem->view->items), sizeof *part);
+        s = part ? sq_similar(mem->view, mem->item[item], part, &from, err)
+                 : rec_nomem(err);
+        for (size_t i = 0; s == REC_OK && i < n; i++) {
+            float x = mem->item[i] == KEYS_NONE ? NAN : part[mem->item[i]];
+            if (!isfinite(x)) continue;
+            out[i] += (float)mem->weight * x;
+            weight[i] += mem->weight;
+            if (from < *source) *source = from;
+        }
+        rec_free(part);
+    }
+    for (size_t i = 0; s == REC_OK && i < n; i++)
+        out[i] = weight[i] > 0 ? out[i] / (float)weight[i] : NAN;
+    rec_free(weight);
+    return s;
+}
+
+rec_status sq_similar(sq_view *v, uint32_t item, float *out, score_source *source,
+                      rec_err *err) {
+    rec_status s = sq_view_require_trained(v, err);
+    if (s != REC_OK) return s;
+    return v->n_member ? similar_hybrid(v, item, out, source, err)
+                       : similar_model(v, item, out, source, err);
+}

@@ -1,0 +1,551 @@
+/* sq_train.c - training: from the tables to the shadow tables, both ways.
+ *
+ *   rec_train('taste')                            INSERT INTO taste(taste) VALUES ('train')
+ *   ------------------------------------------    ----------------------------------------------
+ *   BEGIN    read items and interactions          read      all of it in the caller's transaction:
+ *   COMMIT                                        fit       the write lock is held throughout, and
+ *            fit: no lock is held                 write     ROLLBACK takes the new model back
+ *   BEGIN    lock, is it still the same model?
+ *            write
+ *   COMMIT
+ *
+ * What is stored (FORMAT.md): <name>_data parts 'model', 'popularity' (the fallback of every algorithm, fitted to
+ * the same rows), 'items' (keys in model order), 'users' (keys and a hash of each history); rows of <name>_state;
+ * one row an epoch in <name>_log; and last a new generation, which is what readers look at.
+ *
+ * I1. The old model stays as it was until everything of the new one is written; an error or an interrupt at any
+ *     point leaves it so.
+ * I2. Model item numbers are catalogue numbers at training: ascending by key.
+ * I3. The standalone form writes only if the generation is the one at which it read: a model that was dropped,
+ *     redefined or retrained meanwhile is left alone.
+ * I4. Its first statement in the second transaction is a write: so it waits by the busy handler, where an upgrade
+ *     from reading to writing would fail at once.
+ */
+#include "sq.h"
+
+#include <math.h>
+#include <time.h>
+
+#define LOG_TEXT_BYTES 32
+
+typedef struct log_entry {
+    char phase[LOG_TEXT_BYTES], metric[LOG_TEXT_BYTES];
+    bool has_metric;
+    int epoch;
+    double loss, value, seconds;
+} log_entry;
+
+typedef struct train_log {
+    log_entry *row; /* owned */
+    size_t n, cap;
+    rec_status status; /* sticky */
+} train_log;
+
+typedef struct training {
+    sq_conn *c;
+    char *schema, *name; /* owned */
+    sq_model_cfg cfg;
+    key_affinity user_affinity, item_affinity;
+    sq_generation generation;        /* at reading */
+    bool standalone, in_transaction; /* we began it */
+    rec_run run;
+    catalog *items;
+    corpus *docs;
+    keyset *users;
+    sq_interactions rows;
+    dataset data;
+    rec_model *model, *popularity;
+    double liked_value;
+    double read_seconds, fit_seconds, write_seconds;
+    train_log log;
+} training;
+
+static void training_clear(training *t) {
+    if (t->model) t->model->ops->close(t->model);
+    if (t->popularity) t->popularity->ops->close(t->popularity);
+    dataset_clear(&t->data);
+    sq_interactions_clear(&t->rows);
+    keyset_free(t->users);
+    catalog_free(t->items);
+    corpus_free(t->docs);
+    sq_cfg_clear(&t->cfg);
+    rec_free(t->log.row);
+    rec_free(t->schema);
+    rec_free(t->name);
+}
+
+/* ---- the log of epochs ------------------------------------------------------------------------------- */
+
+static void collect(void *conn, const rec_log_row *row) {
+    train_log *log = ((sq_conn *)conn)->log;
+    if (!log || log->status != REC_OK) return;
+    log->status = rec_grow(&log->row, &log->cap, log->n + 1, sizeof *log->row, NULL);
+    if (log->status != REC_OK) return;
+    log_entry *e = &log->row[log->n++];
+    *e = (log_entry){.epoch = row->epoch,
+                     .loss = row->loss,
+                     .value = row->value,
+                     .seconds = row->seconds};
+    rec_format(e->phase, sizeof e->phase, "%s", row->phase ? row->phase : "");
+    e->has_metric = row->metric != NULL;
+    rec_format(e->metric, sizeof e->metric, "%s", row->metric ? row->metric : "");
+}
+
+/* NaN is stored as NULL. */
+static int bind_real(sqlite3_stmt *st, int i, double x) {
+    return isfinite(x) ? sqlite3_bind_double(st, i, x) : sqlite3_bind_null(st, i);
+}
+
+static rec_status write_log(training *t, rec_err *err) {
+    sqlite3_stmt *st = NULL;
+    bool row;
+    rec_status s = t->log.status == REC_OK ? REC_OK : rec_nomem(err);
+    if (s == REC_OK)
+        s = sq_exec(t->c->db, t->name, err, "DELETE FROM \"%w\".\"%w_log\"", t->schema,
+                    t->name);
+    if (s == REC_OK)
+        s = sq_prepare(
+            t->c->db, t->name, &st, err,
+            "INSERT INTO \"%w\".\"%w_log\"(phase, epoch, loss, metric, value, seconds) "
+            "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            t->schema, t->name);
+    for (size_t i = 0; i < t->log.n && s == REC_OK; i++) {
+        const log_entry *e = &t->log.row[i];
+        int rc = sqlite3_bind_text(st, 1, e->phase, -1, SQLITE_STATIC);
+        if (rc == SQLITE_OK) rc = sqlite3_bind_int(st, 2, e->epoch);
+        if (rc == SQLITE_OK) rc = bind_real(st, 3, e->loss);
+        if (rc == SQLITE_OK)
+            rc = e->has_metric ? sqlite3_bind_text(st, 4, e->metric, -1, SQLITE_STATIC)
+                               : sqlite3_bind_null(st, 4);
+        if (rc == SQLITE_OK) rc = bind_real(st, 5, e->has_metric ? e->value : NAN);
+        if (rc == SQLITE_OK) rc = bind_real(st, 6, e->seconds);
+        s = rc == SQLITE_OK ? sq_step(st, t->name, &row, err)
+                            : sq_fail_rc(t->c->db, rc, t->name, err);
+    }
+    sqlite3_finalize(st);
+    return s;
+}
+
+/* ---- transactions ---------------------------------------------------------------------------------------- */
+
+static rec_status begin(training *t, rec_err *err) {
+    if (!t->standalone) return REC_OK;
+    rec_status s = sq_exec(t->c->db, t->name, err, "BEGIN");
+    t->in_transaction = s == REC_OK;
+    return s;
+}
+
+/* Commit, or roll back if *s is a failure. A ROLLBACK that fails changes nothing: SQLite rolled back itself. */
+static rec_status end(training *t, rec_status s, rec_err *err) {
+    if (!t->in_transaction) return s;
+    if (s == REC_OK) s = sq_exec(t->c->db, t->name, err, "COMMIT");
+    if (s != REC_OK && !sqlite3_get_autocommit(t->c->db))
+        sqlite3_exec(t->c->db, "ROLLBACK", NULL, NULL, NULL);
+    t->in_transaction = false;
+    return s;
+}
+
+static rec_status refuse_transaction(sq_conn *c, const char *name, rec_err *err) {
+    if (sqlite3_get_autocommit(c->db) &&
+        sqlite3_txn_state(c->db, NULL) == SQLITE_TXN_NONE)
+        return REC_OK;
+    return rec_fail(
+        err, REC_RANGE,
+        "rec_train: a transaction is open on this connection; end it first, or train "
+        "inside it with INSERT INTO \"%.60s\"(\"%.60s\") VALUES ('train')",
+        name, name);
+}
+
+/* ---- read -------------------------------------------------------------------------------------------------- */
+
+static rec_status read_definition(training *t, const char *name, rec_err *err) {
+    const sq_table *table;
+    rec_status s = sq_table_find(t->c, NULL, name, &table, err);
+    if (s != REC_OK) return s;
+    t->schema = rec_strdup(table->schema);
+    t->name = rec_strdup(table->name);
+    if (!t->schema || !t->name) return rec_nomem(err);
+    s = sq_table_config(t->c, table, NULL, &t->cfg, err);
+    if (s == REC_OK) s = sq_table_find(t->c, t->schema, t->name, &table, err);
+    if (s == REC_OK)
+        s = sq_table_affinity(t->c, table, &t->user_affinity, &t->item_affinity, err);
+    if (s == REC_OK)
+        s = sq_generation_read(t->c->db, t->schema, t->name, &t->generation, err);
+    return s;
+}
+
+static bool wants_text(const training *t) {
+    return (t->cfg.ops->needs & (MODEL_NEEDS_TEXT | MODEL_READS_TEXT)) &&
+           (t->cfg.n_text || t->cfg.n_facet);
+}
+
+static rec_status read_sources(training *t, rec_err *err) {
+    sq_frame frame = {0};
+    rec_status s = sq_enter(t->c, &frame, t->schema, t->name, err);
+    if (s == REC_OK)
+        s = sq_source_catalog(t->c, t->schema, &t->cfg, t->item_affinity, &t->items,
+                              wants_text(t) ? &t->docs : NULL, &t->run, err);
+    if (s == REC_OK)
+        s = sq_source_interactions(t->c, t->schema, &t->cfg, t->user_affinity,
+                                   t->item_affinity, t->items, &t->users, &t->rows,
+                                   &t->run, err);
+    sq_leave(t->c, &frame);
+    return s;
+}
+
+/* What an item that somebody simply likes is worth where ratings are given: their mean above the mean. */
+static double typical_liking(const dataset *d) {
+    double sum = 0, high = 0;
+    size_t n_high = 0;
+    for (size_t i = 0; i < d->n; i++) sum += (double)d->value[i];
+    double mean = d->n ? sum / (double)d->n : 1;
+    for (size_t i = 0; i < d->n; i++)
+        if ((double)d->value[i] >= mean) high += (double)d->value[i], n_high++;
+    return n_high ? high / (double)n_high : mean;
+}
+
+static rec_status refuse_empty(const training *t, rec_err *err) {
+    const sq_model_cfg *cfg = &t->cfg;
+    if (catalog_n_items(t->items) == 0)
+        return rec_fail(err, REC_RANGE,
+                        "%s: %s holds no item with a key: there is nothing to train on",
+                        t->name, cfg->items ? cfg->items : cfg->interactions);
+    if (!(cfg->ops->needs & MODEL_NEEDS_INTERACTIONS) || cfg->ops == &popularity_ops ||
+        t->data.n)
+        return REC_OK;
+    if (t->rows.n_rows == 0)
+        return rec_fail(
+            err, REC_RANGE,
+            "%s: %s holds no row with a user and an item of the catalogue (%zu rows "
+            "skipped); algorithm=%s learns from interactions",
+            t->name, cfg->interactions, t->rows.n_skipped, cfg->ops->name);
+    return rec_fail(
+        err, REC_RANGE,
+        "%s: none of %zu rows of %s counts%s%s; algorithm=%s learns from interactions",
+        t->name, t->rows.n_rows, cfg->interactions,
+        cfg->positive ? " under positive=" : "",
+        cfg->signal.has_time ? ", since= and until=" : "", cfg->ops->name);
+}
+
+static rec_status read_all(training *t, rec_err *err) {
+    double start = rec_seconds();
+    rec_status s = read_sources(t, err);
+    s = end(t, s, err);
+    if (s == REC_OK)
+        s = dataset_build(&t->cfg.signal, t->rows.row, t->rows.n,
+                          (uint32_t)keyset_count(t->users),
+                          (uint32_t)catalog_n_items(t->items), &t->data, err);
+    rec_free(t->rows.row); /* the dataset has them now */
+    t->rows.row = NULL;
+    t->data.docs = t->docs;
+    t->data.items = t->items;
+    if (s == REC_OK) t->liked_value = typical_liking(&t->data);
+    t->read_seconds = rec_seconds() - start;
+    return s == REC_OK ? refuse_empty(t, err) : s;
+}
+
+/* ---- fit ------------------------------------------------------------------------------------------------------- */
+
+static rec_status fit_popularity(training *t, rec_err *err) {
+    model_options options;
+    options_init(&options, popularity_ops.options, popularity_ops.n_options);
+    model_fit_args args = {
+        .data = &t->data, .options = &options, .seed = t->cfg.seed, .run = &t->run};
+    rec_status s = popularity_ops.fit(&args, &t->popularity, err);
+    options_clear(&options);
+    return s;
+}
+
+static rec_status fit(training *t, rec_err *err) {
+    double start = rec_seconds();
+    model_fit_args args = {.data = &t->data,
+                           .options = &t->cfg.options,
+                           .seed = t->cfg.seed,
+                           .run = &t->run};
+    rec_status s = t->cfg.ops->fit(&args, &t->model, err);
+    if (s == REC_OK) s = fit_popularity(t, err);
+    if (s == REC_OK) s = run_check(&t->run, err);
+    t->fit_seconds = rec_seconds() - start;
+    return s;
+}
+
+/* ---- write ------------------------------------------------------------------------------------------------------ */
+
+static rec_status write_part(training *t, const char *part, bytes_writer *w,
+                             rec_err *err) {
+    rec_status s = w->status == REC_OK ? REC_OK : rec_nomem(err);
+    if (s == REC_OK)
+        s = sq_part_write(t->c->db, t->schema, t->name, part, w->data, w->n, err);
+    bytes_clear(w);
+    return s == REC_OK ? run_check(&t->run, err) : s;
+}
+
+static rec_status write_model(training *t, const char *part, const rec_model *m,
+                              rec_err *err) {
+    bytes_writer w = {0};
+    bytes_put_str(&w, m->ops->name, strlen(m->ops->name));
+    rec_status s = m->ops->save(m, &w, err);
+    if (s == REC_OK) return write_part(t, part, &w, err);
+    bytes_clear(&w);
+    return s;
+}
+
+static rec_status write_items(training *t, rec_err *err) {
+    keyset *keys = keyset_new();
+    bytes_writer w = {0};
+    uint32_t pos;
+    rec_status s = keys ? REC_OK : rec_nomem(err);
+    for (uint32_t i = 0; s == REC_OK && i < catalog_n_items(t->items); i++) {
+        rec_key key = catalog_key(t->items, i);
+        s = keyset_add(keys, &key, &pos, err);
+    }
+    if (s == REC_OK) {
+        keyset_write(keys, &w);
+        s = write_part(t, "items", &w, err);
+    }
+    keyset_free(keys);
+    return s;
+}
+
+/* Hash of user u's merged rows, as sq_profile.c computes it at query time. */
+static rec_status hash_user(const dataset *d, uint32_t u, interaction **scratch,
+                            size_t *cap, uint64_t *out, rec_err *err) {
+    size_t begin = d->ptr[u], n = d->ptr[u + 1] - begin;
+    rec_status s = rec_grow(scratch, cap, n, sizeof **scratch, err);
+    if (s != REC_OK) return s;
+    for (size_t i = 0; i < n; i++)
+        (*scratch)[i] = (interaction){.item = d->item[begin + i],
+                                      .weight = d->weight[begin + i],
+                                      .value = d->value[begin + i],
+                                      .time = d->time[begin + i]};
+    *out = interactions_hash(*scratch, n);
+    return REC_OK;
+}
+
+static rec_status write_users(training *t, rec_err *err) {
+    bytes_writer w = {0};
+    interaction *scratch = NULL;
+    size_t cap = 0;
+    rec_status s = REC_OK;
+    keyset_write(t->users, &w);
+    for (uint32_t u = 0; u < t->data.n_users && s == REC_OK; u++) {
+        uint64_t hash;
+        s = hash_user(&t->data, u, &scratch, &cap, &hash, err);
+        if (s == REC_OK) bytes_put_u64(&w, hash);
+    }
+    rec_free(scratch);
+    if (s == REC_OK) return write_part(t, "users", &w, err);
+    bytes_clear(&w);
+    return s;
+}
+
+static rec_status set_real(training *t, const char *row, double x, rec_err *err) {
+    cell c = isfinite(x) ? cell_real(x) : cell_null();
+    return sq_state_set(t->c->db, t->schema, t->name, row, &c, err);
+}
+
+static rec_status set_int(training *t, const char *row, size_t x, rec_err *err) {
+    cell c = cell_int((int64_t)x);
+    return sq_state_set(t->c->db, t->schema, t->name, row, &c, err);
+}
+
+static rec_status write_state(training *t, rec_err *err) {
+    cell now = cell_int((int64_t)time(NULL));
+    size_t n_items = t->items ? catalog_n_items(t->items) : 0;
+    size_t n_users = t->users ? keyset_count(t->users) : 0;
+    rec_status s = sq_state_set(t->c->db, t->schema, t->name, "trained_at", &now, err);
+    if (s == REC_OK)
+        s = set_int(t, "trained_rows", t->rows.n_rows + t->rows.n_skipped, err);
+    if (s == REC_OK) s = set_int(t, "n_users", n_users, err);
+    if (s == REC_OK) s = set_int(t, "n_items", n_items, err);
+    if (s == REC_OK) s = set_real(t, "now", t->data.now, err);
+    if (s == REC_OK) s = set_real(t, "liked_value", t->liked_value, err);
+    return s;
+}
+
+/* I3 and I4. */
+static rec_status lock_and_compare(training *t, rec_err *err) {
+    sq_generation now;
+    rec_status s = sq_exec(t->c->db, t->name, err,
+                           "UPDATE \"%w\".\"%w_state\" SET v = v WHERE k = 'gen'",
+                           t->schema, t->name);
+    bool is_gone = s == REC_IO && strstr(err->msg, "no such table") != NULL;
+    if (s == REC_OK) s = sq_generation_read(t->c->db, t->schema, t->name, &now, err);
+    if (is_gone || (s == REC_OK && !sq_generation_equal(&now, &t->generation)))
+        return rec_fail(
+            err, REC_RANGE,
+            "rec_train: %s was dropped, redefined or retrained meanwhile; nothing was "
+            "written",
+            t->name);
+    return s;
+}
+
+static rec_status write_all(training *t, rec_err *err) {
+    double start = rec_seconds();
+    sq_generation g;
+    rec_status s = begin(t, err);
+    if (s == REC_OK && t->standalone) s = lock_and_compare(t, err);
+    if (s == REC_OK && t->model) s = write_model(t, "model", t->model, err);
+    if (s == REC_OK && t->popularity)
+        s = write_model(t, "popularity", t->popularity, err);
+    if (s == REC_OK && t->items) s = write_items(t, err);
+    if (s == REC_OK && t->users) s = write_users(t, err);
+    if (s == REC_OK) s = write_log(t, err);
+    if (s == REC_OK) s = write_state(t, err);
+    if (s == REC_OK) s = sq_generation_bump(t->c->db, t->schema, t->name, &g, err);
+    s = end(t, s, err);
+    t->write_seconds = rec_seconds() - start;
+    return s;
+}
+
+/* ---- rec_train's options ---------------------------------------------------------------------------------------- */
+
+typedef struct train_options {
+    double
+        if_stale; /* share of new rows below which nothing is done; NaN = always train */
+} train_options;
+
+static rec_status parse_options(const char *text, train_options *out, rec_err *err) {
+    out->if_stale = NAN;
+    if (!text) return REC_OK;
+    rec_err why = {0};
+    json *j = json_parse(text, strlen(text), &why);
+    rec_status s = REC_OK;
+    if (!j && why.code == REC_NOMEM) return rec_nomem(err);
+    if (!j || !json_is_object(j))
+        s = rec_fail(err, REC_RANGE,
+                     "rec_train: options are '%.60s', expected a JSON object", text);
+    for (const json *i = s == REC_OK ? json_first(j) : NULL; i && s == REC_OK;
+         i = json_next(i)) {
+        double x = json_is_number(i) ? json_number(i, NAN) : NAN;
+        if (strcmp(json_key(i), "if_stale") != 0)
+            s = rec_fail(err, REC_RANGE,
+                         "rec_train: unknown option %.60s; allowed: if_stale",
+                         json_key(i));
+        else if (!(x >= 0 && x <= 1e9))
+            s = rec_fail(
+                err, REC_RANGE,
+                "rec_train: if_stale is the share of new rows, a number from 0");
+        else
+            out->if_stale = x;
+    }
+    json_delete(j);
+    return s;
+}
+
+/* Are fewer than `share` of the trained rows new? An untrained model is never fresh. */
+static rec_status is_fresh(training *t, double share, bool *yes, rec_err *err) {
+    cell rows;
+    sqlite3_stmt *st = NULL;
+    bool row = false;
+    *yes = false;
+    if (isnan(share) || !t->cfg.interactions) return REC_OK;
+    rec_status s =
+        sq_state_get(t->c->db, t->schema, t->name, "trained_rows", &rows, err);
+    if (s != REC_OK || rows.type != CELL_INT) {
+        sq_cell_free(&rows);
+        return s;
+    }
+    sq_select q = {.schema = t->schema, .source = t->cfg.interactions};
+    bytes_puts(&q.list, "count(*)");
+    s = sq_select_prepare(t->c, &q, &st, err);
+    if (s == REC_OK) s = sq_step(st, t->cfg.interactions, &row, err);
+    if (s == REC_OK && row)
+        *yes = fabs((double)(sqlite3_column_int64(st, 0) - rows.i)) <
+               share * (double)rows.i;
+    sqlite3_finalize(st);
+    return s;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------ */
+
+static double rounded(double seconds) {
+    return floor(seconds * 1000 + .5) / 1000;
+}
+
+static rec_status write_report(const training *t, bool is_trained, char **out,
+                               rec_err *err) {
+    json *j = json_new_object(), *seconds = json_new_object();
+    bool ok = json_set(j, "model", json_new_text(t->name, strlen(t->name)));
+    ok = json_set(j, "algorithm",
+                  json_new_text(t->cfg.ops->name, strlen(t->cfg.ops->name))) &&
+         ok;
+    if (!is_trained) ok = json_set(j, "trained", json_new_bool(false)) && ok;
+    if (is_trained && t->items) {
+        ok = json_set(j, "users", json_new_int((int64_t)keyset_count(t->users))) && ok;
+        ok = json_set(j, "items", json_new_int((int64_t)catalog_n_items(t->items))) &&
+             ok;
+        ok = json_set(j, "interactions", json_new_int((int64_t)t->data.n)) && ok;
+        ok = json_set(j, "skipped", json_new_int((int64_t)t->rows.n_skipped)) && ok;
+    }
+    ok = json_set(seconds, "read", json_new_number(rounded(t->read_seconds))) && ok;
+    ok = json_set(seconds, "fit", json_new_number(rounded(t->fit_seconds))) && ok;
+    ok = json_set(seconds, "write", json_new_number(rounded(t->write_seconds))) && ok;
+    ok = json_set(j, "seconds", seconds) && ok;
+    *out = ok ? json_print(j) : NULL;
+    json_delete(j);
+    return *out ? REC_OK : rec_nomem(err);
+}
+
+/* A hybrid has nothing of its own to fit; it answers once every member does. */
+static rec_status check_members(training *t, rec_err *err) {
+    sq_view *v = NULL;
+    char *name = sqlite3_mprintf("\"%w\".\"%w\"", t->schema, t->name);
+    rec_status s = name ? sq_view_open(t->c, name, &v, err) : rec_nomem(err);
+    sqlite3_free(name);
+    if (s == REC_OK) s = sq_view_require_trained(v, err);
+    sq_view_close(v);
+    return s;
+}
+
+static rec_status compute(training *t, rec_err *err) {
+    t->c->progress.name = t->name;
+    t->c->log = &t->log;
+    sq_run_init(t->c, &t->run, true);
+    t->run.log = collect;
+    rec_status s = read_all(t, err);
+    if (s == REC_OK) s = fit(t, err);
+    return s;
+}
+
+static rec_status train(training *t, const char *name, const char *options,
+                        char **report, rec_err *err) {
+    train_options o;
+    bool fresh = false;
+    rec_status s = parse_options(options, &o, err);
+    if (s == REC_OK) s = begin(t, err);
+    if (s == REC_OK) s = read_definition(t, name, err);
+    if (s == REC_OK) s = is_fresh(t, o.if_stale, &fresh, err);
+    if (s != REC_OK || fresh) {
+        s = end(t, s, err);
+        return s == REC_OK ? write_report(t, false, report, err) : s;
+    }
+    if (t->cfg.ops->needs & MODEL_NEEDS_MEMBERS) {
+        s = check_members(t, err);
+        t->data.now = NAN;
+        t->liked_value = NAN;
+        s = end(t, s, err);
+    } else {
+        s = compute(t, err);
+        s = end(t, s, err); /* a failure before the reading was over */
+    }
+    if (s == REC_OK) s = write_all(t, err);
+    if (s == REC_OK) s = write_report(t, true, report, err);
+    return s;
+}
+
+rec_status sq_train(sq_conn *c, const char *name, const char *options, bool standalone,
+                    char **report, rec_err *err) {
+    training t = {.c = c, .standalone = standalone};
+    *report = NULL;
+    if (standalone) {
+        rec_status s = refuse_transaction(c, name, err);
+        if (s != REC_OK) return s;
+    }
+    rec_status s = train(&t, name, options, report, err);
+    if (t.run.ctx) sq_run_finish(&t.run);
+    c->log = NULL;
+    c->progress.name = NULL;
+    training_clear(&t);
+    return s;
+}
