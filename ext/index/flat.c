@@ -239,7 +239,7 @@ static void score_word(const flat_index *f, const flat_query *q, size_t slot0,
     case VEC_I8: score_i8(f, q, slot0, mask, out); break;
     case VEC_BIT: score_bits(f, q, slot0, mask, out); break;
     }
-    if (f->metric == METRIC_IP) FOR_BITS(j, mask) out[j] = -out[j];
+    if (f->metric == METRIC_IP) FOR_BITS(j, mask) out[j] = 0.0f - out[j]; /* no -0.0 */
     if (f->metric == METRIC_COSINE) FOR_BITS(j, mask) {
             float d = 1.0f - out[j] * f->inverse[slot0 + j] * q->inverse;
             out[j] = d < 0 ? 0 : d > 2 ? 2 : d;

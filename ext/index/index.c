@@ -174,7 +174,7 @@ static double finish(const sums *s, vec_metric m) {
         double d = norms > 0 ? 1.0 - s->dot / norms : 1.0;
         return d < 0 ? 0 : d > 2 ? 2 : d;
     }
-    case METRIC_IP: return -s->dot;
+    case METRIC_IP: return 0.0 - s->dot; /* no -0.0 */
     case METRIC_L2: return sqrt(s->l2sq);
     default: return s->l1;
     }
