@@ -346,6 +346,30 @@ rec_status sq_index_optimize(sq_index *ix, const sq_index_def *d, rec_err *err);
 /* REC_CORRUPT with what is wrong. is_quick: structure without checksums. */
 rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick, rec_err *err);
 
+/* ---- vt_index.c, vt_index_cursor.c, vt_index_write.c ------------------------------------------------------- */
+
+typedef struct vt_index {
+    sqlite3_vtab base;
+    sq_conn *conn;
+    sq_index *ix;
+    sq_index_def def;
+    char *schema;
+} vt_index;
+
+/* Plans: <t>_rows whole, by key, by slot; or a search. */
+enum { PLAN_SCAN, PLAN_LOOKUP, PLAN_SLOT, PLAN_MATCH };
+/* Field of a column number: declared columns, and the rowid where it is the key. NULL: another. */
+const index_field *vt_index_field(const vt_index *vt, int column);
+int vt_index_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
+int vt_index_close(sqlite3_vtab_cursor *base);
+int vt_index_filter(sqlite3_vtab_cursor *base, int idx_num, const char *idx_str, int argc,
+                    sqlite3_value **argv);
+int vt_index_next(sqlite3_vtab_cursor *base);
+int vt_index_eof(sqlite3_vtab_cursor *base);
+int vt_index_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int column);
+int vt_index_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out);
+int vt_index_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
+
 /* ---- sq_options.c ------------------------------------------------------------------------------------- */
 
 #define SQ_MAX_TEXT_COLUMNS 16
