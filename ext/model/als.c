@@ -39,15 +39,18 @@
 
 #include <math.h>
 
-#define ALS_VERSION         1
-#define ALS_MIN_FACTORS     1
-#define ALS_MAX_FACTORS     1024
-#define ALS_MIN_LAMBDA      1e-6
-#define ALS_MAX_LAMBDA      1e6
-#define ALS_LAMBDA_IMPLICIT .003
-#define ALS_LAMBDA_EXPLICIT .1
-#define ALS_MAX_RATING      1e31 /* signal.c refuses values beyond 1e30 */
-#define ALS_INIT_DEVIATION  .1   /* over sqrt(factors) */
+#define ALS_VERSION            1
+#define ALS_MIN_FACTORS        1
+#define ALS_MAX_FACTORS        1024
+#define ALS_MIN_LAMBDA         1e-6
+#define ALS_MAX_LAMBDA         1e6
+#define ALS_LAMBDA_IMPLICIT    .01
+#define ALS_ALPHA0_PER_DENSITY 12
+#define ALS_ALPHA0_LEAST       .005
+#define ALS_ALPHA0_MOST        .3
+#define ALS_LAMBDA_EXPLICIT    .1
+#define ALS_MAX_RATING         1e31 /* signal.c refuses values beyond 1e30 */
+#define ALS_INIT_DEVIATION     .1   /* over sqrt(factors) */
 /* Multiply-adds in a piece of the parallel loop: a few milliseconds. */
 #define ALS_PIECE_WORK ((size_t)1 << 21)
 
@@ -436,9 +439,17 @@ static rec_status train(als *m, als_data *t, als_half_step step,
     return st;
 }
 
-static void read_options(als *m, const model_options *o) {
+/* The values of alpha0 that the literature found best, from .007 to .3, follow the density of
+ * the data: the more a user has seen, the more it means that they left something alone. */
+static double usual_alpha0(const dataset *d) {
+    double pairs = (double)d->n_users * d->n_items;
+    double alpha0 = pairs > 0 ? ALS_ALPHA0_PER_DENSITY * (double)d->n / pairs : 0;
+    return fmin(ALS_ALPHA0_MOST, fmax(ALS_ALPHA0_LEAST, alpha0));
+}
+
+static void read_options(als *m, const model_options *o, const dataset *d) {
     double alpha = opt_num(o, "alpha");
-    m->alpha0 = opt_num(o, "alpha0");
+    m->alpha0 = opt_text(o, "alpha0") ? opt_num(o, "alpha0") : usual_alpha0(d);
     if (alpha > 0) m->alpha0 = m->extra = 1 / alpha;
     if (is_explicit(m)) m->alpha0 = m->extra = 0;
     m->lambda = opt_num(o, "lambda");
@@ -456,7 +467,7 @@ rec_status als_fit_with(const model_fit_args *a, als_half_step step, rec_model *
     als *m =
         als_new(d->feedback, d->n_items, (uint32_t)opt_num(a->options, "factors"), err);
     if (!m) return REC_NOMEM;
-    read_options(m, a->options);
+    read_options(m, a->options, d);
     rec_status st = mat_init(&m->items, m->n_items, m->factors, err);
     if (!st) st = data_init(&t, m, a, err);
     if (!st) {
@@ -559,13 +570,16 @@ static rec_status als_score(const rec_model *model, const model_query *q,
     for (size_t i = 0; i < n; i++) out[i] = 0;
     rec_status st = fold_in(m, q, false, &f, err);
     if (st) return st;
+    bool whole = !items && n == m->n_items;
+    if (whole) mat_times_vec(&m->items, f.x, out);
     for (size_t i = 0; i < n; i++) {
         uint32_t item = items ? items[i] : (uint32_t)i;
-        double s =
-            item < m->n_items ? k->dot(mat_row(&m->items, item), f.x, m->factors) : 0;
+        bool has_row = item < m->n_items;
+        double s = out[i];
+        if (!whole && has_row) s = k->dot(mat_row(&m->items, item), f.x, m->factors);
         if (is_explicit(m))
-            s = m->mean + m->deviation * (s + f.x[m->factors] +
-                                          (item < m->n_items ? m->bias[item] : 0));
+            s = m->mean +
+                m->deviation * (s + f.x[m->factors] + (has_row ? m->bias[item] : 0));
         out[i] = finite_or(s, m->mean);
     }
     folded_clear(&f);
@@ -739,10 +753,10 @@ static size_t als_nbyte(const rec_model *model) {
 // clang-format off
 static const model_option als_options[] = {
     {"factors", OPT_INT, ALS_MIN_FACTORS, ALS_MAX_FACTORS, "64", NULL, "numbers that describe an item"},
-    {"epochs", OPT_INT, 1, 1000, "16", NULL, "passes over users and items"},
-    {"alpha0", OPT_REAL, 0, 1e3, "0.1", NULL, "implicit: weight of what was not touched; lower if data are sparse"},
+    {"epochs", OPT_INT, 1, 1000, "10", NULL, "passes over users and items"},
+    {"alpha0", OPT_REAL, 0, 1e3, NULL, NULL, "implicit: weight of what was not touched; default 12 x density, .005 to .3"},
     {"alpha", OPT_REAL, 1e-6, 1e6, NULL, NULL, "implicit: confidence 1 + alpha r, in place of alpha0"},
-    {"lambda", OPT_REAL, ALS_MIN_LAMBDA, ALS_MAX_LAMBDA, NULL, NULL, "penalty on factors; default .003, explicit .1"},
+    {"lambda", OPT_REAL, ALS_MIN_LAMBDA, ALS_MAX_LAMBDA, NULL, NULL, "penalty on factors; default .01, explicit .1"},
     {"nu", OPT_REAL, 0, 2, "1", NULL, "implicit: penalty grows with (rows + alpha0 others)^nu"},
     {"user_scale", OPT_REAL, 0, 2, "0", NULL, "implicit: confidences times (rows of the user)^-user_scale"},
     {"item_scale", OPT_REAL, 0, 2, "0", NULL, "implicit: confidences times (rows of the item)^-item_scale"},
