@@ -245,7 +245,7 @@ static void test_explain(void) {
 static void test_strangers(void) {
     dataset d;
     rec_err err = {0};
-    const char *const set[] = {"factors", "8", NULL};
+    const char *const set[] = {"factors", "8", "alpha0", ".1", "lambda", ".003", NULL};
     float out[60];
     CHECK(!make_groups(FEEDBACK_IMPLICIT, 40, 60, 3, &d, &err));
     rec_model *m = fit_model(&als_ops, &d, set, NULL);
