@@ -1,6 +1,6 @@
 /* builtin.c - the reranker that is always there: no model, no network, the same answer every time.
  *
- *     relevance  =  1/2 retrieval score + 1/2 text match        (each 0..1; alone, a part counts whole)
+ *     relevance  =  .4 retrieval score + .6 text match          (each 0..1; alone, a part counts whole)
  *     order      =  maximal marginal relevance: (1 - d) relevance - d max similarity to what is above
  *
  * Retrieval score: scaled within the list, so that only differences count. Text match: BM25F over the
@@ -25,9 +25,11 @@
 #include <math.h>
 
 #define TITLE_WEIGHT       2.0f
+#define TITLE_REASON       1.5f /* a title says more of an item than its other fields */
 #define BM25_K1            1.2f
 #define BM25_B             0.75f
-#define TEXT_SHARE         0.5f
+#define TEXT_SHARE         0.6f
+#define TEXT_FULL          0.5f /* a match from which on the best one counts as whole */
 #define MMR_POOL           200
 #define MAX_QUERY_STEMS    64
 #define MAX_STEMS          2000 /* of one candidate; a longer text counts by its beginning */
@@ -214,10 +216,13 @@ void builtin_relevance(const builtin *b, float *relevance) {
     size_t n = b->all->n;
     float mean = 0, text_share = !b->has_text ? 0 : b->has_score ? TEXT_SHARE : 1;
     for (size_t i = 0; i < n; i++) mean += b->length[i] / (float)n;
+    float best = TEXT_FULL;
+    for (size_t i = 0; i < n; i++)
+        best = fmaxf(best, text_match(b, i, mean > 0 ? mean : 1));
     scale_scores(b, relevance);
     for (size_t i = 0; i < n; i++)
         relevance[i] = (1 - text_share) * relevance[i] +
-                       text_share * text_match(b, i, mean > 0 ? mean : 1);
+                       text_share * text_match(b, i, mean > 0 ? mean : 1) / best;
 }
 
 /* ---- order ----------------------------------------------------------------------------------------- */
@@ -321,7 +326,7 @@ static rec_status read_field(const builtin *b, const candidate_field *f, field_w
         w->tok[w->n_tok++] = tok;
     }
     for (size_t i = 0; i < w->n_hit; i++) w->worth += idf(b, w->hit[i].stem);
-    if (is_title(f)) w->worth *= TITLE_WEIGHT;
+    if (is_title(f)) w->worth *= TITLE_REASON;
     return REC_OK;
 }
 

@@ -281,7 +281,8 @@ void rerank_result_clear(rerank_result *r) {
 rec_status rerank_add_row(rerank_result *out, const candidates *all, const builtin *b,
                           uint32_t i, double score, const char *status, rec_err *err) {
     rerank_row *r = &out->row[out->n++];
-    *r = (rerank_row){.rank = (int)out->n, .score = score, .status = status};
+    *r = (rerank_row){
+        .rank = (int)out->n, .score = round(score * 1e6) / 1e6, .status = status};
     r->id = rec_strdup(all->c[i].id);
     if (!r->id) return rec_nomem(err);
     return b ? builtin_reason(b, i, r, err) : REC_OK;
