@@ -236,12 +236,12 @@ static void fn_train(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     const char *name, *options = NULL;
     size_t n, n_options;
     char *report = NULL;
-    rec_status s = tf_text("rec_train", "the model", argv[0], &name, &n, &err);
+    rec_status s = tf_text("rec_train", "model", argv[0], &name, &n, &err);
     if (s == REC_OK && !name)
         s = rec_fail(&err, REC_RANGE,
                      "rec_train: the model is NULL, expected its name as text");
     if (s == REC_OK && argc > 1)
-        s = tf_text("rec_train", "the options", argv[1], &options, &n_options, &err);
+        s = tf_text("rec_train", "options", argv[1], &options, &n_options, &err);
     if (s == REC_OK) s = sq_train(conn_of(ctx), name, options, true, &report, &err);
     if (s == REC_OK && report) {
         sqlite3_result_text(ctx, report, -1, SQLITE_TRANSIENT);
@@ -341,8 +341,8 @@ static void fn_match(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     bool yes = false, is_new = false;
     sq_view *v = NULL;
     matcher *m = NULL;
-    rec_status s = tf_text("rec_match", "the filters", argv[0], &text, &n_text, &err);
-    if (s == REC_OK) s = tf_text("rec_match", "the row", argv[1], &row, &n_row, &err);
+    rec_status s = tf_text("rec_match", "filters", argv[0], &text, &n_text, &err);
+    if (s == REC_OK) s = tf_text("rec_match", "row", argv[1], &row, &n_row, &err);
     if (s != REC_OK || !text || !row) goto done; /* NULL */
     m = sqlite3_get_auxdata(ctx, 0);
     if (!m) {

@@ -731,7 +731,8 @@ void fn_tools(sqlite3_context *ctx, int argc, sqlite3_value **argv); /* fn_tools
 #define EXPLAIN_MAX_ROWS 20
 typedef struct explain_part {
     char kind[12];
-    uint32_t item; /* kind "item": catalogue number */
+    uint32_t item; /* kind "item": catalogue number, else KEYS_NONE */
+    uint32_t order; /* in which it was named */
     char text[96]; /* other kinds: "genres=Drama", a word */
     double weight;
 } explain_part;

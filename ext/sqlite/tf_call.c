@@ -66,10 +66,11 @@ rec_status tf_k(const char *function, sqlite3_value *v, int64_t *out, rec_err *e
     double r =
         type == SQLITE_INTEGER || type == SQLITE_FLOAT ? sqlite3_value_double(v) : -1;
     if (r < 0 || r > 9e15 || r != (double)(int64_t)r) {
-        const char *text = (const char *)sqlite3_value_text(v);
+        bool is_blob = sqlite3_value_type(v) == SQLITE_BLOB;
+        const char *text = is_blob ? "a BLOB" : (const char *)sqlite3_value_text(v);
         return rec_fail(err, REC_RANGE,
                         "%s: k is %.40s, expected a whole number from 0", function,
-                        type_name(v)[0] == 'a' && text ? text : type_name(v));
+                        text ? text : "NULL");
     }
     *out = (int64_t)r;
     return REC_OK;

@@ -11,7 +11,7 @@
  *
  * Invariants
  * I1. Rows are sorted by descending |weight|; equal weights in the order in which the model
- *     named them.
+ *     named them. One row a subject: what several members of a hybrid say of it is added up.
  * I2. The sentence names only items and attributes with a positive weight in those rows. When
  *     there is none it gives a number that was counted for this purpose, never a phrase.
  * I3. Unknown item or NULL: no rows, and NULL for the sentence.
@@ -21,6 +21,7 @@
 #include "sq.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define REASON_MAX_ITEMS  2
 #define REASON_MAX_TRAITS 3
@@ -29,19 +30,21 @@
 
 /* ---- collecting ------------------------------------------------------------------------------ */
 
+typedef struct parts { /* everything that was said, in the order in which it was */
+    explain_part *a;   /* owned */
+    size_t n, cap;
+} parts;
+
 static rec_status collect(void *ctx, const char *kind, uint32_t item, const char *text,
                           size_t n_text, double weight, rec_err *err) {
-    explanation *e = ctx;
-    (void)err;
-    size_t at = e->n;
-    while (at > 0 && fabs(e->part[at - 1].weight) < fabs(weight)) at--; /* I1 */
-    if (at == EXPLAIN_MAX_ROWS) return REC_OK;
-    if (e->n < EXPLAIN_MAX_ROWS) e->n++;
-    memmove(&e->part[at + 1], &e->part[at], (e->n - 1 - at) * sizeof e->part[0]);
-    explain_part *p = &e->part[at];
+    parts *all = ctx;
+    rec_status s = rec_grow(&all->a, &all->cap, all->n + 1, sizeof *all->a, err);
+    if (s != REC_OK) return s;
+    explain_part *p = &all->a[all->n];
     memset(p, 0, sizeof *p);
     rec_format(p->kind, sizeof p->kind, "%s", kind);
-    p->item = item;
+    p->item = strcmp(kind, "item") == 0 ? item : KEYS_NONE;
+    p->order = (uint32_t)all->n++;
     p->weight = weight;
     if (!text) return REC_OK;
     if (n_text >= sizeof p->text) {
@@ -53,10 +56,50 @@ static rec_status collect(void *ctx, const char *kind, uint32_t item, const char
     return REC_OK;
 }
 
+static int compare_subject(const explain_part *a, const explain_part *b) {
+    int c = strcmp(a->kind, b->kind);
+    if (c == 0 && a->item != b->item) c = a->item < b->item ? -1 : 1;
+    return c ? c : strcmp(a->text, b->text);
+}
+
+static int by_subject(const void *x, const void *y) {
+    const explain_part *a = x, *b = y;
+    int c = compare_subject(a, b);
+    return c ? c : a->order < b->order ? -1 : a->order > b->order;
+}
+
+static int by_weight(const void *x, const void *y) {
+    const explain_part *a = x, *b = y;
+    double wa = fabs(a->weight), wb = fabs(b->weight);
+    if (wa != wb) return wa > wb ? -1 : 1;
+    return a->order < b->order ? -1 : a->order > b->order; /* I1 */
+}
+
+/* Members of a hybrid may name the same item: their weights add up. */
+static void merge(parts *all) {
+    if (all->n < 2) return;
+    qsort(all->a, all->n, sizeof *all->a, by_subject);
+    size_t n = 1;
+    for (size_t i = 1; i < all->n; i++) {
+        if (compare_subject(&all->a[n - 1], &all->a[i]) == 0)
+            all->a[n - 1].weight += all->a[i].weight;
+        else
+            all->a[n++] = all->a[i];
+    }
+    all->n = n;
+    qsort(all->a, n, sizeof *all->a, by_weight);
+}
+
 rec_status tf_explanation(sq_view *v, const sq_profile *p, uint32_t item,
                           explanation *out, rec_err *err) {
+    parts all = {0};
     memset(out, 0, sizeof *out);
-    return sq_explain(v, p, item, collect, out, err);
+    rec_status s = sq_explain(v, p, item, collect, &all, err);
+    merge(&all);
+    out->n = all.n < EXPLAIN_MAX_ROWS ? all.n : EXPLAIN_MAX_ROWS;
+    if (s == REC_OK && out->n) memcpy(out->part, all.a, out->n * sizeof *all.a);
+    rec_free(all.a);
+    return s;
 }
 
 static bool is_kind(const explain_part *p, const char *kind) {
@@ -140,13 +183,13 @@ static void put_title(const sq_view *v, uint32_t item, bytes_writer *w) {
         bytes_printf(w, "%lld", (long long)k.i);
 }
 
-/* Positive parts of one kind that carry weight, heaviest first. */
-static size_t pick(const explanation *e, const char *kind, size_t max,
+/* Positive parts of one kind that carry weight, heaviest first; the item itself is no reason. */
+static size_t pick(const explanation *e, const char *kind, uint32_t self, size_t max,
                    const explain_part *out[]) {
     size_t n = 0;
     for (size_t i = 0; i < e->n && n < max; i++) {
         const explain_part *p = &e->part[i];
-        if (!is_kind(p, kind) || p->weight <= 0) continue;
+        if (!is_kind(p, kind) || p->weight <= 0 || p->item == self) continue;
         if (n && p->weight < REASON_MIN_SHARE * out[0]->weight) break;
         bool is_new = true;
         for (size_t j = 0; j < n; j++)
@@ -212,7 +255,10 @@ static rec_status put_popularity(const sq_view *v, uint32_t item, bytes_writer *
     rec_key key = catalog_key(v->items, item);
     uint32_t number = source ? catalog_find(source->items, &key) : KEYS_NONE;
     if (number != KEYS_NONE) {
-        rec_status s = count_users(v->conn, source, number, &n, &mean, err);
+        sq_frame frame = {0};
+        rec_status s = sq_enter(v->conn, &frame, source->schema, source->name, err);
+        if (s == REC_OK) s = count_users(v->conn, source, number, &n, &mean, err);
+        sq_leave(v->conn, &frame);
         if (s != REC_OK) return s;
     }
     const char *noun = n == 1 ? "user" : "users";
@@ -233,12 +279,12 @@ rec_status tf_reason(sq_view *v, const sq_profile *p, uint32_t item, char **out,
     *out = NULL;
     rec_status s = tf_explanation(v, p, item, &e, err);
     if (s != REC_OK) return s;
-    size_t n_items = pick(&e, "item", REASON_MAX_ITEMS, items);
+    size_t n_items = pick(&e, "item", item, REASON_MAX_ITEMS, items);
     put_items(v, items, n_items, &w);
-    size_t n_traits = pick(&e, "facet", REASON_MAX_TRAITS, traits);
+    size_t n_traits = pick(&e, "facet", item, REASON_MAX_TRAITS, traits);
     put_traits(traits, n_traits, "shares", &w);
     if (n_traits == 0) {
-        n_traits = pick(&e, "term", REASON_MAX_TRAITS, traits);
+        n_traits = pick(&e, "term", item, REASON_MAX_TRAITS, traits);
         put_traits(traits, n_traits, "speaks of", &w);
     }
     if (w.n == 0 && w.status == REC_OK) s = put_popularity(v, item, &w, err);

@@ -219,9 +219,12 @@ static rec_status read_interactions(listing *l, const sq_view *v, rec_err *err) 
     if (!v->cfg.interactions || !v->cfg.user) return REC_OK;
     char *table = tf_source_name(v, v->cfg.interactions, err);
     if (!table) return REC_NOMEM;
-    rec_status s = count_rows(l, v, table, &why);
+    sq_frame frame = {0};
+    rec_status s = sq_enter(v->conn, &frame, v->schema, v->name, &why);
+    if (s == REC_OK) s = count_rows(l, v, table, &why);
     if (s == REC_OK) s = count_unknown(l, v, table, &why);
     if (s == REC_OK) s = check_index(l, v, table, &why);
+    sq_leave(v->conn, &frame);
     sqlite3_free(table);
     return soften(l, s, &why, err);
 }
@@ -234,7 +237,7 @@ static rec_status describe_view(listing *l, const sq_view *v, rec_err *err) {
     l->row[COL_ITEMS] = cell_int((int64_t)sq_view_n_items(v));
     if (v->trained_users)
         l->row[COL_USERS] = cell_int((int64_t)keyset_count(v->trained_users));
-    if (v->trained_at > 0) l->row[COL_TRAINED_AT] = cell_real(v->trained_at);
+    if (v->trained_at > 0) l->row[COL_TRAINED_AT] = cell_int((int64_t)v->trained_at);
     rec_status s = soften(l, sq_view_require_trained(v, &why), &why, err);
     return s == REC_OK ? read_interactions(l, v, err) : s;
 }
@@ -303,7 +306,7 @@ const tvf_def tf_models_def = {
     .name = "rec_models",
     .columns = "schema TEXT, name TEXT, kind TEXT, algorithm TEXT, users INTEGER, "
                "items INTEGER, "
-               "rows INTEGER, bytes INTEGER, trained_at REAL, trained_rows INTEGER, "
+               "rows INTEGER, bytes INTEGER, trained_at INTEGER, trained_rows INTEGER, "
                "new_rows INTEGER, unknown_users INTEGER, warning TEXT",
     .args = "",
     .n_required = 0,

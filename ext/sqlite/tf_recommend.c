@@ -157,7 +157,7 @@ static rec_status hybrid_profile(ranked *r, const tf_key *user, sqlite3_value *q
     const char *text;
     size_t nbyte;
     bool is_object = false;
-    rec_status s = tf_text("rec_hybrid", "the query", query, &text, &nbyte, err);
+    rec_status s = tf_text("rec_hybrid", "query", query, &text, &nbyte, err);
     if (s == REC_OK && text)
         s = read_request(r->view, text, nbyte, request, &is_object, err);
     if (s != REC_OK) return s;

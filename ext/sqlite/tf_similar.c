@@ -264,12 +264,16 @@ static rec_status users_rank(near_users *r, sq_conn *c, const sq_view *v,
     sq_interactions rows = {0};
     dataset d = {0};
     rec_run run = {0};
+    sq_frame frame = {0};
     topk_entry *list = NULL;
     size_t n = 0;
     sq_run_init(c, &run, false);
-    rec_status s =
-        sq_source_interactions(c, v->schema, &v->cfg, v->user_affinity,
-                               v->item_affinity, v->items, &r->users, &rows, &run, err);
+    rec_status s = sq_enter(c, &frame, v->schema, v->name, err);
+    if (s == REC_OK)
+        s = sq_source_interactions(c, v->schema, &v->cfg, v->user_affinity,
+                                   v->item_affinity, v->items, &r->users, &rows, &run,
+                                   err);
+    sq_leave(c, &frame);
     if (s != REC_OK) goto done;
     uint32_t number = keyset_find(r->users, who);
     if (number == KEYS_NONE) goto done; /* I3: r->order is empty */

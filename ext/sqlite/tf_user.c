@@ -277,11 +277,15 @@ static rec_status rule_refuses(const question *q, const sq_view *v,
     rec_key key = catalog_key(q->view->items, q->item);
     uint32_t item = catalog_find(v->items, &key);
     if (item == KEYS_NONE) return REC_OK;
+    sq_frame frame = {0};
     rec_status s = bitmap_init(&allowed, catalog_n_items(v->items), true, err);
+    if (s != REC_OK) return s;
+    s = sq_enter(v->conn, &frame, v->schema, v->name, err);
     if (s == REC_OK)
         s = sq_source_rules(v->conn, v->schema, cfg,
                             q->user.is_key ? &q->user.key : NULL, v->item_affinity,
                             v->items, &allowed, err);
+    sq_leave(v->conn, &frame);
     if (s == REC_OK) *refused = !bitmap_has(&allowed, item);
     bitmap_clear(&allowed);
     return s;
@@ -431,8 +435,7 @@ static rec_status why_not_open(sq_conn *c, sqlite3_value **arg, tvf_result **out
         s = tf_read_key("rec_why_not", "user", arg[1], q.view->user_affinity, &q.user,
                         err);
     if (s == REC_OK) s = tf_item(q.view, "rec_why_not", "item", arg[2], &q.item, err);
-    if (s == REC_OK)
-        s = tf_text("rec_why_not", "the filters", arg[3], &text, &nbyte, err);
+    if (s == REC_OK) s = tf_text("rec_why_not", "filters", arg[3], &text, &nbyte, err);
     if (s == REC_OK && text)
         s = tf_filters("rec_why_not", text, nbyte, &q.filters, err);
     if (s == REC_OK && q.item != KEYS_NONE && !q.user.is_null) {
