@@ -398,6 +398,8 @@ typedef struct sq_model_cfg { /* a CREATE statement with the overrides of <name>
  * took away. */
 rec_status sq_cfg_parse(const sq_args *args, const char *table, sq_model_cfg *out, rec_err *err);
 void sq_cfg_clear(sq_model_cfg *cfg);
+/* "factors, lambda, ...": the options of this algorithm, for messages. */
+void sq_cfg_options(const sq_model_cfg *cfg, char *out, size_t cap);
 
 /* ---- sq_expr.c ------------------------------------------------------------------------------------------- */
 

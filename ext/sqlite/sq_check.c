@@ -17,15 +17,16 @@
 
 /* ---- members ------------------------------------------------------------------------------------- */
 
-static rec_status name_member(const char *table, const sq_member *m, rec_status s,
-                              rec_err *err) {
+/* label=model is also what a misspelt option looks like: say both. */
+static rec_status name_member(const char *table, const sq_model_cfg *cfg,
+                              const sq_member *m, rec_status s, rec_err *err) {
     if (s != REC_RANGE || strncmp(err->msg, "rec_model(", 10) == 0) return s;
-    char said[sizeof err->msg];
+    char said[sizeof err->msg], options[80];
     memcpy(said, err->msg, sizeof said);
-    return rec_fail(
-        err, REC_RANGE,
-        "rec_model(%s): %s=%s: %s is no option, and as the label of a member: %s",
-        table, m->label, m->model, m->label, said);
+    sq_cfg_options(cfg, options, sizeof options);
+    return rec_fail(err, REC_RANGE,
+                    "rec_model(%s): %s=%s: %s; and %s is no option (%s...)", table,
+                    m->label, m->model, said, m->label, options);
 }
 
 /* Walk down from one member: whoever comes back to a model that is entered has found a cycle. */
@@ -60,7 +61,7 @@ rec_status sq_members_check(sq_conn *c, const char *schema, const char *table,
     for (size_t i = 0; i < cfg->n_member; i++) {
         key_affinity u, a;
         rec_status s = walk(c, schema, cfg->member[i].model, &u, &a, err);
-        if (s != REC_OK) return name_member(table, &cfg->member[i], s, err);
+        if (s != REC_OK) return name_member(table, cfg, &cfg->member[i], s, err);
         if (i == 0) {
             *user = u;
             *item = a;

@@ -76,14 +76,15 @@ static rec_status take_word(expr_parser *p) {
     }
     char *name = sq_identifier(&p->at, p->err);
     if (!name) return refuse(p, start, "expected a column, a literal or an operator");
+    int n_name = p->at - start < 40 ? (int)(p->at - start) : 40;
     int column = sq_columns_find(p->columns, name);
     rec_free(name);
     if (column < 0) {
         char list[200];
         sq_columns_list(p->columns, list, sizeof list);
         return rec_fail(p->err, REC_RANGE,
-                        "positive='%.80s': '%.30s' is no column; columns: %s", p->text,
-                        start, list);
+                        "positive='%.80s': %.*s is no column; columns: %s", p->text,
+                        n_name, start, list);
     }
     char *quoted = sqlite3_mprintf("t.\"%w\" ", p->columns->name[column]);
     if (!quoted) return rec_nomem(p->err);

@@ -85,8 +85,7 @@ static rec_status with_prefix(rec_status s, const char *table, rec_err *err) {
     return s;
 }
 
-/* "factors, lambda, ...": every name that this configuration could still take. */
-static void list_options(const sq_model_cfg *cfg, char *out, size_t cap) {
+void sq_cfg_options(const sq_model_cfg *cfg, char *out, size_t cap) {
     size_t at = 0;
     out[0] = 0;
     for (size_t i = 0; cfg->ops && i < cfg->ops->n_options && at < cap; i++)
@@ -99,7 +98,7 @@ static void list_options(const sq_model_cfg *cfg, char *out, size_t cap) {
 static rec_status unknown_option(const sq_model_cfg *cfg, const char *name,
                                  rec_err *err) {
     char names[300];
-    list_options(cfg, names, sizeof names);
+    sq_cfg_options(cfg, names, sizeof names);
     return rec_fail(err, REC_RANGE, "unknown option %.60s; algorithm=%s takes %s", name,
                     cfg->ops->name, names);
 }
@@ -111,6 +110,18 @@ static rec_status replace_text(char **field, const char *value, rec_err *err) {
     if (!copy) return rec_nomem(err);
     rec_free(*field);
     *field = copy;
+    return REC_OK;
+}
+
+/* A table or column; [name] is one more way to quote it. */
+static rec_status replace_name(char **field, const char *value, rec_err *err) {
+    size_t n = strlen(value);
+    if (n < 3 || value[0] != '[' || value[n - 1] != ']')
+        return replace_text(field, value, err);
+    char *inner = rec_strndup(value + 1, n - 2);
+    if (!inner) return rec_nomem(err);
+    rec_free(*field);
+    *field = inner;
     return REC_OK;
 }
 
@@ -207,7 +218,7 @@ static rec_status set_common(sq_model_cfg *cfg, const common_option *o,
     void *field = (char *)cfg + o->offset;
     switch (o->kind) {
     case SET_ALGORITHM: return REC_OK; /* found before all others */
-    case SET_NAME:
+    case SET_NAME: return replace_name(field, value, err);
     case SET_TEXT: return replace_text(field, value, err);
     case SET_FEEDBACK: return set_feedback(cfg, value, err);
     case SET_WEIGHTS: return signal_parse_weights(value, &cfg->signal, err);

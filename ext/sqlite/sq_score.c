@@ -26,8 +26,6 @@
 
 #define QUERY_CF_SHARE \
     0.5 /* of a collaborative member's weight that is left when there is a sentence */
-#define SILENT_SHARE \
-    1e-6 /* gate=weighted(1): content still speaks of what nobody else knows */
 #define FALLBACK_DROP \
     1.0 /* how far below the last blended score the items of nobody begin */
 
@@ -231,7 +229,7 @@ static rec_status score_member(blend *b, size_t m, rec_run *run, rec_err *err) {
     const struct sq_view_member *mem = &b->v->member[m];
     double weight = mem->weight;
     if (!mem->is_content && has_sentence(&b->p->who)) weight *= QUERY_CF_SHARE;
-    if (!(weight > SILENT_SHARE)) weight = SILENT_SHARE;
+
     rec_status s = sq_score(mem->view, &b->p->member[m], run, &b->member[m], err);
     if (s == REC_OK) s = add_part(b, weight, mem->is_content, err);
     if (s != REC_OK) return s;
@@ -252,7 +250,7 @@ static bool describe(blend *b, size_t i) {
         uint32_t j = b->v->member[m].item[i];
         if (!isfinite(b->part[m][i])) continue;
         bool is_content = b->v->member[m].is_content;
-        double w = b->desc[m].weight;
+        double w = b->desc[m].weight > 0 ? b->desc[m].weight : 1e-9;
         sum[is_content] += w * (double)b->part[m][i];
         weight[is_content] += w;
         if (b->member[m].source[j] < best) best = b->member[m].source[j];
@@ -299,14 +297,28 @@ static void place_silent(blend *b, const bitmap *said) {
     }
 }
 
+/* A member without weight (gate=weighted(1)) speaks only of items that nobody with weight knows. */
+static void hush_weightless(blend *b) {
+    for (size_t i = 0; i < b->out->n; i++) {
+        bool is_known = false;
+        for (size_t k = 0; k < b->n_part; k++)
+            if (b->desc[k].weight > 0 && isfinite(b->part[k][i])) is_known = true;
+        for (size_t k = 0; is_known && k < b->n_part; k++)
+            if (!(b->desc[k].weight > 0)) b->part[k][i] = NAN;
+    }
+    for (size_t k = 0; k < b->n_part; k++)
+        if (!(b->desc[k].weight > 0)) b->desc[k].weight = 1;
+}
+
 static rec_status blend_parts(blend *b, rec_err *err) {
     bitmap said = {0};
     hybrid_blend_args args = {
         .part = b->desc, .n_part = b->n_part, .n = b->out->n, .pool = NULL};
     rec_status s = bitmap_init(&said, b->out->n, false, err);
-    if (s == REC_OK) s = hybrid_blend(&args, b->out->score, b->out->gate, err);
     for (size_t i = 0; s == REC_OK && i < b->out->n; i++)
         if (describe(b, i)) bitmap_set(&said, i);
+    hush_weightless(b);
+    if (s == REC_OK) s = hybrid_blend(&args, b->out->score, b->out->gate, err);
     if (s == REC_OK) place_silent(b, &said);
     bitmap_clear(&said);
     return s;

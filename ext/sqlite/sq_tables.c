@@ -51,14 +51,19 @@ bool sq_is_entered(const sq_conn *c, const char *schema, const char *name) {
     return false;
 }
 
+static rec_status refuse_entered(const sq_conn *c, const char *schema, const char *name,
+                                 rec_err *err) {
+    if (!sq_is_entered(c, schema, name)) return REC_OK;
+    return rec_fail(
+        err, REC_RANGE,
+        "rec_model(%s): the model reads itself, by way of a view or a member", name);
+}
+
 rec_status sq_enter(sq_conn *c, sq_frame *f, const char *schema, const char *name,
                     rec_err *err) {
     *f = (sq_frame){schema, name, c->frames, false};
-    if (sq_is_entered(c, schema, name))
-        return rec_fail(
-            err, REC_RANGE,
-            "rec_model(%s): the model reads itself, by way of a view or a member",
-            name);
+    rec_status s = refuse_entered(c, schema, name, err);
+    if (s != REC_OK) return s;
     f->is_entered = true;
     c->frames = f;
     return REC_OK;
@@ -137,8 +142,10 @@ static rec_status connect_table(sq_conn *c, const char *schema, const char *name
                                 const sq_table **out, rec_err *err) {
     sqlite3_stmt *st = NULL;
     *out = NULL;
-    rec_status s = sq_prepare(c->db, name, &st, err,
-                              "SELECT 1 FROM \"%w\".\"%w\" LIMIT 0", schema, name);
+    rec_status s = refuse_entered(c, schema, name, err);
+    if (s != REC_OK) return s;
+    s = sq_prepare(c->db, name, &st, err, "SELECT 1 FROM \"%w\".\"%w\" LIMIT 0", schema,
+                   name);
     sqlite3_finalize(st);
     if (s == REC_OK) *out = connected(c, schema, name);
     if (s == REC_IO &&
@@ -227,7 +234,9 @@ static rec_status each_in_schema(sq_conn *c, const char *schema, sq_model_fn fn,
         /* A table that cannot be connected is listed too: its error is what there is to say of it. */
         rec_status connects =
             s == REC_OK ? connect_table(c, schema, name[i], &t, &why) : s;
-        if (s == REC_OK && (t || connects != REC_OK)) s = fn(ctx, schema, name[i], err);
+        bool is_listed =
+            t || (connects != REC_OK && !sq_is_entered(c, schema, name[i]));
+        if (s == REC_OK && is_listed) s = fn(ctx, schema, name[i], err);
         rec_free(name[i]);
     }
     rec_free(name);

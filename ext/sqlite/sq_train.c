@@ -146,14 +146,18 @@ static rec_status end(training *t, rec_status s, rec_err *err) {
 }
 
 static rec_status refuse_transaction(sq_conn *c, const char *name, rec_err *err) {
+    const sq_table *t;
     if (sqlite3_get_autocommit(c->db) &&
         sqlite3_txn_state(c->db, NULL) == SQLITE_TXN_NONE)
         return REC_OK;
+    rec_status s = sq_table_find(c, NULL, name, &t, err);
+    if (s != REC_OK) return s;
+    bool is_main = sqlite3_stricmp(t->schema, "main") == 0;
     return rec_fail(
         err, REC_RANGE,
-        "rec_train: a transaction is open on this connection; end it first, or train "
-        "inside it with INSERT INTO \"%.60s\"(\"%.60s\") VALUES ('train')",
-        name, name);
+        "rec_train: a transaction is open on this connection; end it first, or "
+        "train inside it with INSERT INTO %s%s%s(%s) VALUES ('train')",
+        is_main ? "" : t->schema, is_main ? "" : ".", t->name, t->name);
 }
 
 /* ---- read -------------------------------------------------------------------------------------------------- */

@@ -92,11 +92,14 @@ static rec_status check_and_create(sq_conn *c, const char *const *argv,
                                    const sq_args *args, rec_err *err) {
     sq_model_cfg cfg;
     key_affinity user, item;
+    sq_frame frame = {0};
     memset(&cfg, 0, sizeof cfg);
     rec_status s = check_name(argv[2], err);
     if (s == REC_OK) s = sq_cfg_parse(args, argv[2], &cfg, err);
+    if (s == REC_OK) s = sq_enter(c, &frame, argv[1], argv[2], err);
     if (s == REC_OK) s = sq_source_check(c, argv[1], argv[2], &cfg, &user, &item, err);
     if (s == REC_OK) s = sq_members_check(c, argv[1], argv[2], &cfg, &user, &item, err);
+    sq_leave(c, &frame);
     if (s == REC_OK) s = create_tables(c, argv, user, item, err);
     sq_cfg_clear(&cfg);
     return s;
