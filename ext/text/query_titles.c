@@ -393,9 +393,14 @@ static bool find_whole(query_state *q) {
             if (key == KEYS_NONE || !is_plausible(q, i, n)) continue;
             if (query_phrase_at(q, i, &e, &n_entry) == n && !q->w[i].is_capital)
                 continue;
+            const uint32_t *items;
+            bool is_short;
+            titles_items(catalog_titles(q->c), key, &items, &is_short);
+            /* One small-letter word may be a topic: "samurai". */
+            bool is_plain = n == 1 && !q->w[i].is_capital && !q->w[i].is_quoted && !i;
+            if (is_plain && is_short) continue;
+            if (is_plain) query_doubt(q, 0.12);
             if (cut) {
-                const uint32_t *items;
-                bool is_short;
                 size_t m = titles_items(catalog_titles(q->c), key, &items, &is_short),
                        y = 0;
                 while (m-- && !y) y = year_after(q, i + n, items[m]);

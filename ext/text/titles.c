@@ -2,7 +2,7 @@
  *
  *     "City of Lost Children, The (Cit\xc3\xa9 des enfants perdus, La) (1995)"
  *        key  city of lost children              (exact)
- *        key  la cite des enfants perdus         (exact: another name)
+ *        key  la cite des enfants perdus         (short: another name)
  *     "Star Wars: Episode IV - A New Hope (1977)"
  *        key  star wars episode 4 a new hope     (exact)
  *        key  star wars                          (short: what stands before the colon)
@@ -185,7 +185,7 @@ static rec_status add_groups(title_builder *b, const char *s, size_t *n) {
         *n = open;
         if (is_year_text(inner, n_inner)) continue;
         if (n_inner > 7 && memcmp(inner, "a.k.a. ", 7) == 0) inner += 7, n_inner -= 7;
-        rc = add_name(b, inner, n_inner, false);
+        rc = add_name(b, inner, n_inner, true);
         if (rc) return rc;
     }
 }
