@@ -18,7 +18,10 @@
  *
  *     sum_rated w (z - b_u - b_i - x_u.y_i)^2 + lambda sum_u W_u (|x_u|^2 + b_u^2) + items
  *
- * (W_u: the user's sum of weights, Zhou et al. 2008). The score is in rating units.
+ * (W_u: the user's sum of weights, Zhou et al. 2008). The score is in rating units. lambda W_u
+ * grows with the evidence and so never tells one enthusiast from a hundred; `damping`, added to
+ * every row's penalty, draws rows with few ratings to the mean. Without it the top of every list
+ * is films that one person rated 5; the error on held-out ratings falls as well.
  *
  *     items Y --axes--> users given items --axes--> items given users     one epoch
  *
@@ -32,7 +35,7 @@
  *   I3  all stored numbers are finite, spectrum >= 0, lambda > 0, deviation > 0.
  *
  * Stored: u32 version, feedback, n_items, factors; f64 alpha0, extra, lambda, nu, user_scale,
- * mean, deviation; f32 spectrum[factors], item_scale[n_items], explicit: bias[n_items]; mat
+ * damping, mean, deviation; f32 spectrum[factors], item_scale[n_items], explicit: bias[n_items]; mat
  * items. Cost per epoch: als_solve.c, and three products of n x d x d.
  */
 #include "model.h"
@@ -59,6 +62,7 @@ typedef struct als {
     feedback_kind feedback;
     uint32_t n_items, factors;
     double alpha0, extra, lambda, nu, user_scale; /* extra: Hu and Koren's addition */
+    double damping;                               /* explicit; 0 when implicit */
     double mean, deviation; /* of ratings; 0 and 1 when implicit */
     float *spectrum;        /* [factors] owned */
     float *item_scale;      /* [n_items] owned: confidence per weight */
@@ -330,7 +334,7 @@ static float row_lambda(const als *m, const float *weight, size_t n, size_t n_ot
         size = 0;
         for (size_t j = 0; j < n; j++) size += weight[j];
         if (!(size > 1e-6)) size = 1e-6;
-        return (float)(m->lambda * size);
+        return (float)(m->lambda * size + m->damping);
     }
     return (float)(m->lambda * pow(size > 0 ? size : 1, m->nu));
 }
@@ -455,6 +459,7 @@ static void read_options(als *m, const model_options *o, const dataset *d) {
     m->lambda = opt_num(o, "lambda");
     if (!(m->lambda > 0))
         m->lambda = is_explicit(m) ? ALS_LAMBDA_EXPLICIT : ALS_LAMBDA_IMPLICIT;
+    m->damping = is_explicit(m) ? opt_num(o, "damping") : 0;
     m->nu = opt_num(o, "nu");
     m->user_scale = is_explicit(m) ? 0 : opt_num(o, "user_scale");
 }
@@ -664,8 +669,8 @@ static const lsa *als_language(const rec_model *m) {
 
 static rec_status als_save(const rec_model *model, bytes_writer *w, rec_err *err) {
     const als *m = self(model);
-    const double number[] = {m->alpha0,     m->extra, m->lambda,   m->nu,
-                             m->user_scale, m->mean,  m->deviation};
+    const double number[] = {m->alpha0,     m->extra,   m->lambda, m->nu,
+                             m->user_scale, m->damping, m->mean,   m->deviation};
     bytes_put_u32(w, ALS_VERSION);
     bytes_put_u32(w, (uint32_t)m->feedback);
     bytes_put_u32(w, m->n_items);
@@ -689,7 +694,8 @@ static rec_status als_check(const rec_model *model, rec_err *err) {
     const als *m = self(model);
     if (!(m->alpha0 >= 0 && m->extra >= 0 && m->lambda > 0 && m->nu >= 0 &&
           m->user_scale >= 0) ||
-        !(isfinite(m->alpha0 + m->extra + m->lambda + m->nu + m->user_scale)))
+        !(isfinite(m->alpha0 + m->extra + m->lambda + m->nu + m->user_scale +
+                   m->damping)))
         return rec_corrupt(err, "als: alpha0 %g, lambda %g, nu %g", m->alpha0,
                            m->lambda, m->nu);
     if (!(fabs(m->mean) < ALS_MAX_RATING && m->deviation > 0 &&
@@ -709,8 +715,8 @@ static rec_status als_check(const rec_model *model, rec_err *err) {
 }
 
 static rec_status read_body(als *m, bytes_reader *r, rec_err *err) {
-    double *number[] = {&m->alpha0,     &m->extra, &m->lambda,   &m->nu,
-                        &m->user_scale, &m->mean,  &m->deviation};
+    double *number[] = {&m->alpha0,     &m->extra,   &m->lambda, &m->nu,
+                        &m->user_scale, &m->damping, &m->mean,   &m->deviation};
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
         *number[i] = bytes_get_f64(r);
     for (size_t i = 0; i < m->factors; i++) m->spectrum[i] = bytes_get_f32(r);
@@ -756,7 +762,8 @@ static const model_option als_options[] = {
     {"epochs", OPT_INT, 1, 1000, "10", NULL, "passes over users and items"},
     {"alpha0", OPT_REAL, 0, 1e3, NULL, NULL, "implicit: weight of what was not touched; default 12 x density, .005 to .3"},
     {"alpha", OPT_REAL, 1e-6, 1e6, NULL, NULL, "implicit: confidence 1 + alpha r, in place of alpha0"},
-    {"lambda", OPT_REAL, ALS_MIN_LAMBDA, ALS_MAX_LAMBDA, NULL, NULL, "penalty on factors; default .01, explicit .1"},
+    {"lambda", OPT_REAL, ALS_MIN_LAMBDA, ALS_MAX_LAMBDA, NULL, NULL, "penalty on factors; default .01, explicit .08"},
+    {"damping", OPT_REAL, 0, 1e6, "2", NULL, "explicit: added to the penalty; rows with few ratings stay near the mean"},
     {"nu", OPT_REAL, 0, 2, "1", NULL, "implicit: penalty grows with (rows + alpha0 others)^nu"},
     {"user_scale", OPT_REAL, 0, 2, "0", NULL, "implicit: confidences times (rows of the user)^-user_scale"},
     {"item_scale", OPT_REAL, 0, 2, "0", NULL, "implicit: confidences times (rows of the item)^-item_scale"},
