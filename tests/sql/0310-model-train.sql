@@ -13,7 +13,7 @@ CREATE TABLE ratings(user_id INTEGER, movie_id INTEGER, rating REAL, rated_at IN
 INSERT INTO ratings VALUES
  (10,1,5,100),(10,2,4.5,110),(10,3,4,120),(11,1,4,130),(11,2,5,140),(12,4,5,150),(12,5,4,160),
  (13,4,4,170),(13,5,5,180),(13,6,5,190),(14,7,5,200),(14,8,4,210),(14,3,4,220),(15,7,4,230),(15,1,2,240);
-CREATE VIRTUAL TABLE taste USING rec_model(algorithm=als, factors=4, interactions=ratings, user=user_id, item=movie_id, time=rated_at,
+CREATE VIRTUAL TABLE taste USING rec_model(algorithm=als, factors=4, epochs=10, interactions=ratings, user=user_id, item=movie_id, time=rated_at,
   feedback=implicit, positive='rating >= 4', items=movies, title=title);
 -- an untrained model says so
 SELECT * FROM taste WHERE user = 10;
