@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# The llm functions against tests/fakes/llm_server.py: good answers, bad ones, none. Every case is one run of the
+# shell; the key's value must never come out, and nothing may hang.
+set -u
+cd "$(dirname "$0")/../.."
+[ -x /usr/bin/python3 ] || { echo "needs /usr/bin/python3"; exit 77; }
+lib=${REC_LIB:-$PWD/build/release/rec}
+tmp=$(mktemp -d)
+canary=SECRET-CANARY-7d1f0b52
+export REC_TEST_KEY=$canary
+unset REC_LLM_BASE_URL REC_LLM_API_KEY REC_LLM_KEY_ENV http_proxy https_proxy all_proxy ALL_PROXY
+mkfifo "$tmp/stdin"
+/usr/bin/python3 tests/fakes/llm_server.py 120 <"$tmp/stdin" >"$tmp/port" &
+server=$!
+exec 9>"$tmp/stdin" # the server ends when this closes
+trap 'exec 9>&-; wait $server 2>/dev/null; rm -rf "$tmp"' EXIT
+for _ in $(seq 100); do [ -s "$tmp/port" ] && break; sleep .1; done
+port=$(cat "$tmp/port")
+[ -n "$port" ] || { echo "the server did not start"; exit 1; }
+base=http://127.0.0.1:$port
+
+bad=0
+sql() { # sql <mode> <options json> <statements>: one connection with a model 'm' that behaves as the mode says
+  sqlite3 -batch -init /dev/null -cmd ".load $lib" "${db:-:memory:}" \
+    "INSERT INTO llm_models(name, base_url, model, key_env, options)
+     VALUES ('m', '$base/$1', 'fake-model', 'REC_TEST_KEY', '$2');" "$3" 2>&1 | tee -a "$tmp/all"
+}
+is() { # is <name> <got> <pattern>
+  if [[ "$2" == $3 ]]; then return; fi
+  printf '%s:\n  got      %s\n  expected %s\n' "$1" "$2" "$3"; bad=1
+}
+films='[{"id":1,"title":"Quiet Harbour","overview":"A widow keeps a cafe.","score":3,"relevance":1},
+        {"id":2,"title":"Dark Bathhouse","overview":"A girl works for spirits.","score":2,"relevance":3},
+        {"id":3,"title":"Robots","overview":"Metal friends.","score":1,"relevance":2}]'
+rerank="SELECT group_concat(id, ' '), max(status), sum(grounded) FROM (SELECT * FROM llm_rerank('spirits', '$films') ORDER BY rank)"
+fast='{"timeout_ms":1500,"retries":1}'
+
+# Good answers, in every dress that servers give them.
+for mode in good parts fenced think wrapped list noschema once500 ratelimit; do
+  want='2 3 1|llm|3'
+  [ $mode = list ] && want='2 3 1|llm|1' # a bare list brings no reasons: the template speaks where it can
+  is "rerank $mode" "$(sql $mode '{}' "$rerank")" "$want"
+done
+is "rewrite good" "$(sql good '{}' "SELECT q->>'status', q->>'query', q->>'expansions', q->>'confidence'
+   FROM (SELECT llm_rewrite('something dark') AS q)")" 'llm|dark animated fantasy|\["spirits","anime"\]|1*'
+is "complete" "$(sql good '{}' "SELECT llm_complete('say hi')")" 'You said: say hi'
+is "repaired" "$(sql missing '{}' "$rerank; SELECT status FROM llm_usage")" '* * *|llm|*repaired'
+is "foreign" "$(sql foreign '{}' "$rerank; SELECT status FROM llm_usage")" '2 3 1|llm|3*repaired'
+is "duplicate" "$(sql duplicate '{}' "$rerank; SELECT status FROM llm_usage")" '2 3 1|llm|3*repaired'
+
+# Reasons that do not stand up are replaced; what is shown stands in the record.
+for mode in liar numbers; do
+  got=$(sql $mode '{}' "SELECT group_concat(why, ' / ') FROM (SELECT why FROM llm_rerank('spirits', '$films') ORDER BY rank)")
+  is "reasons $mode" "$got" 'Matches "spirits" in overview / *taste* / *taste*'
+done
+
+is "reasons gossip" "$(sql gossip '{}' "SELECT group_concat(why, ' / ') FROM (SELECT why FROM llm_rerank('spirits', '$films') ORDER BY rank)")" \
+  'Better than Dark Bathhouse / *taste* / *taste*' # only the film itself may be named
+
+# Failures fall back, with the builtin's order, and say so; the second call is answered from memory.
+for mode in garbage down toolarge detail oversize badutf8 html deep cutoff refusal length filter empty redirect waitlong; do
+  is "fallback $mode" "$(sql $mode "$fast" "$rerank; $rerank; SELECT count(*) FROM llm_usage")" \
+     *'|fallback|*|fallback|*1'
+done
+for mode in slow drip; do
+  t0=$(date +%s%N)
+  is "fallback $mode" "$(sql $mode '{"timeout_ms":400,"retries":0}' "$rerank")" '*|fallback|*'
+  t=$((($(date +%s%N) - t0) / 1000000))
+  [ $t -lt 3000 ] || { echo "$mode took $t ms"; bad=1; }
+done
+is "why it fell back" "$(sql detail '{}' "SELECT llm_rewrite('x') ->> 'error'")" "*'m' (127.0.0.1, HTTP 400, model fake-model): field required"
+is "redirect" "$(curl -s --noproxy '*' $base/count/redirected)" 0
+n=$(curl -s --noproxy '*' $base/count/toolarge)
+is "no retry of a permanent 500" "$n" 1
+is "oversize" "$(sql oversize '{}' "SELECT llm_rewrite('x') ->> 'error'")" '*more than 4194304 bytes'
+
+# A wrong configuration is an error, not a fallback.
+is "401" "$(sql unauthorized '{}' "SELECT llm_rewrite('x')")" '*HTTP 401*Incorrect API key*\*\*\**'
+is "404" "$(sql nosuchmodel '{}' "SELECT llm_rewrite('x')")" '*HTTP 404*does not exist*'
+is "missing variable" "$(sql good '{}' "UPDATE llm_models SET key_env = 'REC_NOT_SET'; SELECT llm_rewrite('x')")" '*REC_NOT_SET*not set*'
+is "unknown name" "$(sql good '{}' "SELECT llm_rewrite('x', NULL, '{\"llm\":\"gpt\"}')")" "*no model 'gpt'*"
+is "complete fails" "$(sql down "$fast" "SELECT llm_complete('x')")" '*HTTP 500*always broken*'
+is "limit" "$(sql good '{"max_calls":1}' "SELECT length(llm_complete('a')); SELECT llm_complete('b')")" '*max_calls is 1*'
+
+# A write transaction is not held open over a call unless somebody says so; reading is fine.
+is "transaction" "$(sql good '{}' "BEGIN; CREATE TABLE t(x); SELECT llm_complete('x')")" '*write transaction is open*'
+is "transaction allowed" "$(sql good '{}' "BEGIN; CREATE TABLE t(x); SELECT llm_complete('x', '{\"in_transaction\":true}')")" 'You said: x'
+is "read transaction" "$(sql good '{}' "BEGIN; SELECT count(*) FROM sqlite_schema; SELECT llm_complete('x')")" '*You said: x'
+
+# Environment: a server named there is used when no row is registered, and says what is wrong with it.
+env_sql() { sqlite3 -batch -init /dev/null -cmd ".load $lib" :memory: "$1" 2>&1 | tee -a "$tmp/all"; }
+is "environment" "$(REC_LLM_BASE_URL=$base/good REC_LLM_MODEL=e REC_LLM_KEY_ENV=REC_TEST_KEY \
+  env_sql "SELECT name, model, key_env FROM llm_models; SELECT llm_complete('x')")" 'default|e|REC_TEST_KEY*You said: x'
+is "environment, wrong" "$(REC_LLM_BASE_URL=ftp://x env_sql "SELECT llm_rewrite('x')")" '*REC_LLM_*http://*'
+
+# An oracle and many candidates: the order is exact for one window, the first ten for many.
+order() { # order <n> <read>
+  sql good '{}' "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1),
+     c AS (SELECT i, (i * 7919) % 10007 AS r FROM n),
+     l AS (SELECT json_group_array(json_object('id', i, 'title', 'Film ' || char(65 + i % 26) || i, 'relevance', r)) AS j FROM c),
+     x AS MATERIALIZED (SELECT rank, id FROM l CROSS JOIN llm_rerank('q', j, '{\"read\": $2}')),
+     w AS (SELECT i AS id, row_number() OVER (ORDER BY r DESC) AS want FROM c)
+   SELECT count(*), count(DISTINCT id), sum(rank = want), sum(rank = want AND want <= 10) FROM x JOIN w USING (id)"
+}
+is "oracle 20" "$(order 20 50)" '20|20|20|10'
+is "oracle 50" "$(order 50 50)" '50|50|*|10'
+is "oracle 100" "$(order 100 100)" '100|100|*|10'
+is "tail" "$(sql good '{}' "SELECT group_concat(DISTINCT status) FROM llm_rerank('q', (SELECT json_group_array(json_object('id', value, 'title', 'Film ' || value, 'relevance', value)) FROM json_each('[1,2,3,4,5]')), '{\"read\":3}')")" '*llm*retrieval*'
+
+# An interrupt ends a call that hangs.
+mkfifo "$tmp/go"
+( sqlite3 -batch -init /dev/null -cmd ".load $lib" :memory: "INSERT INTO llm_models(name, base_url) VALUES ('m', '$base/slow');" \
+    "SELECT 'started';" "SELECT llm_rewrite('x');" >"$tmp/int" 2>&1; date +%s%N >"$tmp/end" ) &
+job=$!
+for _ in $(seq 50); do [ "$(curl -s --noproxy '*' $base/count/slow)" -gt 1 ] 2>/dev/null && break; sleep .1; done
+t0=$(date +%s%N)
+kill -INT "$(pgrep -P $job sqlite3)" 2>/dev/null
+wait $job
+t=$((($(cat "$tmp/end") - t0) / 1000000))
+is "interrupt" "$(cat "$tmp/int")" '*interrupt*'
+[ $t -lt 1000 ] || { echo "the interrupt took $t ms"; bad=1; }
+
+# The key: sent to the server, seen nowhere else, not even when the server repeats it.
+is "key is sent" "$(sql echo '{}' "SELECT llm_complete('x')")" 'key=\*\*\**'
+db=$tmp/file.db sql good '{}' "PRAGMA journal_mode=WAL; CREATE TABLE t AS SELECT llm_complete('x', '{\"in_transaction\":true}') AS a; SELECT * FROM llm_models; SELECT llm_rewrite_request('x')" >/dev/null
+cat "$tmp"/file.db* >>"$tmp/all"
+if grep -qa "$canary" "$tmp/all"; then echo "the key came out"; grep -a "$canary" "$tmp/all" | head -3; bad=1; fi
+
+[ $bad = 0 ] && echo "every case as expected"
+exit $bad
