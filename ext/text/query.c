@@ -161,7 +161,7 @@ static bool is_searched(const query_state *q, size_t i) {
     const qword *w = &q->w[i];
     if (w->is_negated && w->use == USE_FREE) return false;
     if (w->use != USE_FREE && w->use != USE_FACET) return false;
-    return !word_is_vague(q, i) || w->use == USE_FACET;
+    return !w->t.is_stop && (w->use == USE_FACET || !word_is_vague(q, i));
 }
 
 /* The user's own words in their order, hyphens kept. */

@@ -339,8 +339,10 @@ static void find_capital(query_state *q) {
         uint32_t key;
         bool is_short = false;
         size_t n = exact_at(q, i, &key, &is_short);
+        bool is_alone = i > 0 || n == q->n || (n && q->w[i + n].t.after_break) ||
+                        word_in(q, i + n, " but and or ");
         bool is_whole =
-            n && n + 2 > run && (n >= 2 || (i > 0 && q->w[i].t.n_text >= 4));
+            n && n + 2 > run && (n >= 2 || (is_alone && q->w[i].t.n_text >= 4));
         if (is_whole && !is_short && query_phrase_at(q, i, &e, &n_entry) < n &&
             is_plausible(q, i, n)) {
             add_hit(q, i, n, key, 1, is_negated_before(q, i));
@@ -368,11 +370,12 @@ static void find_long(query_state *q) {
 /* ---- the request is a title --------------------------------------------------------------------- */
 
 static bool is_leading(const query_state *q, size_t i) {
+    if (word_is(q, i, "like")) return i && word_in(q, i - 1, " id would ");
     return word_in(
         q, i,
         " find show me get play watch open search for put on i want wanna to see read "
         "buy the a movie film book novel called titled named where is are can could do "
-        "you have got looking im id like would please copy of look up lookup go take "
+        "you have got looking im id would please copy of look up lookup go take "
         "need let lets us just start stream rent order ");
 }
 
