@@ -2,7 +2,8 @@
  *
  *     sentence -> words     query_lex.c      words, quotes, currency, number forms
  *              -> titles    query_titles.c   "like X", quoted and capitalised titles
- *              -> numbers   query_number.c   comparisons, units, ranges, decades, ages
+ *              -> numbers   query_amount.c   units, decades, spans
+ *                           query_number.c   comparisons, which facet, bounds
  *              -> not       query_negation.c "no X", "without Y", "anything but Z"
  *              -> values    query_facets.c   facet values, conjunction, flags
  *              -> request   query.c          intent, what is left, confidence, question
@@ -81,6 +82,33 @@ void query_doubt(query_state *q, double d);
 void query_titles(query_state *q);
 /* Does a phrase of facet values begin at word i? How many words, 0 = no. */
 size_t query_phrase_at(const query_state *q, size_t i, const vocab_entry **e, size_t *n_entry);
+/* query_amount.c */
+typedef enum {
+    OP_NONE,
+    OP_LT,
+    OP_LE,
+    OP_GT,
+    OP_GE,
+    OP_EQ,
+    OP_ABOUT,
+    OP_BETWEEN
+} compare_op;
+
+typedef struct amount {
+    double lo, hi;
+    facet_role role; /* ROLE_NONE: the unit does not tell */
+    int facet;       /* >= 0: the unit is a facet's name */
+    bool is_decade, is_range, is_hours, has_plus, is_figure;
+    size_t n; /* words */
+} amount;
+
+/* The amount that begins at word i; returns its words, 0 = none. */
+size_t amount_at(const query_state *q, size_t i, amount *a);
+/* Extend the amount at i by a connector and a second one ("to 100", "-95"). */
+void amount_join(const query_state *q, size_t i, compare_op op, amount *a);
+bool amount_is_year(double x);
+int amount_facet(const query_state *q, size_t i); /* numeric facet that word i names, or -1 */
+
 /* query_number.c */
 rec_status query_numbers(query_state *q);
 /* query_facets.c */
