@@ -161,12 +161,23 @@ static rec_status check_rows(checker *k, rec_err *err) {
     return s;
 }
 
+static rec_status check_format(sq_index *ix, const sq_index_def *d, rec_err *err) {
+    cell v;
+    rec_status s = sq_state_get(ix->conn->db, ix->schema, ix->name, "format", &v, err);
+    if (s == REC_OK && (v.type != CELL_INT || v.i != INDEX_FORMAT))
+        s = rec_corrupt(err, "%s: storage format %" PRId64 ", this version knows %d",
+                        d->what, v.i, INDEX_FORMAT);
+    sq_cell_free(&v);
+    return s;
+}
+
 rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick,
                           rec_err *err) {
     checker k = {.ix = ix, .d = d};
     sq_generation now;
     index_stats stats;
     rec_status s = sq_generation_read(ix->conn->db, ix->schema, ix->name, &now, err);
+    if (s == REC_OK) s = check_format(ix, d, err);
     k.filter = rec_zeros((size_t)d->n_filter, sizeof(cell));
     if (s == REC_OK && k.filter == NULL) s = rec_nomem(err);
     if (s == REC_OK) s = read_masks(&k, now.counter, err);

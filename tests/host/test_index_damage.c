@@ -1,0 +1,153 @@
+/* test_index_damage.c - shadow tables changed behind the back of a rec_index.
+ *
+ * Whatever stands in them: 'integrity-check' finds it, every query answers or says what is wrong,
+ * nothing crashes, and the table can be dropped. `rebuild` puts derived rows in order again.
+ */
+#include "host.h"
+
+static const char *const setup =
+    "CREATE VIRTUAL TABLE v USING rec_index(id INTEGER PRIMARY KEY, e float32[2], g "
+    "TEXT, n INTEGER);"
+    "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 150)"
+    " INSERT INTO v SELECT i, json_array(i, i % 7), 'g' || i % 3, i FROM c;";
+
+typedef struct damage {
+    const char *sql;
+    const char *message; /* part of what integrity-check says */
+    bool is_rebuilt;     /* 'rebuild' repairs it */
+} damage;
+
+static const damage damages[] = {
+    {"UPDATE v_rows SET v = x'0000803f0000803f' WHERE slot = 70",
+     "slot 70 of v_rows does not match", false},
+    {"UPDATE v_rows SET c0 = 'other' WHERE slot = 3", "slot 3 of v_rows does not match",
+     false},
+    {"UPDATE v_rows SET c1 = NULL WHERE slot = 3", "slot 3 of v_rows does not match",
+     false},
+    {"UPDATE v_rows SET id = 9999 WHERE slot = 3", "slot 3 of v_rows does not match",
+     false},
+    {"UPDATE v_rows SET sum = sum + 1 WHERE slot = 3",
+     "slot 3 of v_rows does not match", false},
+    {"UPDATE v_rows SET sum = 'x' WHERE slot = 3", "slot 3 of v_rows does not match",
+     false},
+    {"UPDATE v_rows SET v = x'00' WHERE slot = 5", "slot 5 of v_rows holds 1 bytes",
+     false},
+    {"UPDATE v_rows SET v = zeroblob(1000000) WHERE slot = 5", "holds 1000000 bytes",
+     false},
+    {"UPDATE v_rows SET v = 'text' WHERE slot = 5", "slot 5 of v_rows holds 4 bytes",
+     false},
+    {"UPDATE v_rows SET v = 17 WHERE slot = 5", "slot 5 of v_rows holds", false},
+    {"UPDATE v_rows SET v = x'0000c07f0000803f' WHERE slot = 5",
+     "holds NaN or infinity", false},
+    {"UPDATE v_rows SET id = 'text' WHERE slot = 5", "key of the wrong type", false},
+    {"UPDATE v_rows SET slot = -1 WHERE slot = 5", "slot -1", true},
+    {"UPDATE v_rows SET slot = 4000000000000 WHERE slot = 5", "slot 4000000000000",
+     true},
+    {"UPDATE v_rows SET slot = 2000000000 WHERE slot = 5", "slot 2000000000", true},
+    {"UPDATE v_chunks SET live = 0 WHERE chunk = 1", "is not marked", true},
+    {"UPDATE v_chunks SET live = 'x' WHERE chunk = 1", "row 1 of v_chunks", true},
+    {"UPDATE v_chunks SET ver = 1 << 60", "claims a change", true},
+    {"UPDATE v_chunks SET ver = -1", "claims a change", true},
+    {"UPDATE v_chunks SET chunk = 99 WHERE chunk = 1", "row 1 of v_chunks", true},
+    {"UPDATE v_chunks SET chunk = -99 WHERE chunk = 1", "row 0 of v_chunks", true},
+    {"DELETE FROM v_chunks", "v_chunks", true},
+    {"DELETE FROM v_state", "row 'gen'", true},
+    {"UPDATE v_state SET v = x'00' WHERE k = 'gen'", "row 'gen'", true},
+    {"UPDATE v_state SET v = zeroblob(100000) WHERE k = 'gen'", "row 'gen'", true},
+    {"UPDATE v_state SET v = 5 WHERE k = 'gen'", "row 'gen'", true},
+    {"UPDATE v_state SET v = 77 WHERE k = 'format'", "storage format 77", true},
+    {"DROP TABLE v_chunks", "no such table", true},
+    {"DROP TABLE v_state", "no such table", true},
+    {"DROP TABLE v_rows", "no such table", false},
+};
+
+/* Everything that a user may do; only crashes and hangs count here. */
+static void use(sqlite3 *db) {
+    host_try(db, "SELECT * FROM v WHERE e MATCH '[1,1]' AND k = 5 AND g = 'g1'");
+    host_try(db, "SELECT * FROM v WHERE e MATCH '[1,1]' ORDER BY distance");
+    host_try(db, "SELECT * FROM v");
+    host_try(db, "SELECT * FROM v WHERE id = 6");
+    host_try(db, "PRAGMA integrity_check");
+    host_try(db, "BEGIN");
+    host_try(db, "INSERT INTO v VALUES (500, '[1,2]', 'x', 1)");
+    host_try(db, "UPDATE v SET n = n + 1");
+    host_try(db, "SELECT * FROM v WHERE e MATCH '[1,1]' AND k = 5");
+    host_try(db, "DELETE FROM v WHERE id < 100");
+    host_try(db, "SELECT * FROM v WHERE e MATCH '[1,1]' AND k = 5");
+    host_try(db, "INSERT INTO v(v) VALUES ('optimize')");
+    host_try(db, "ALTER TABLE v RENAME TO w");
+    host_try(db, "ROLLBACK");
+}
+
+/* want_loaded: memory holds the sound rows when the damage is done. */
+static void one(const damage *d, bool want_loaded) {
+    sqlite3 *db = host_open(":memory:");
+    host_exec(db, "%s", setup);
+    if (want_loaded) host_exec(db, "SELECT * FROM v WHERE e MATCH '[1,1]' AND k = 1");
+    host_exec(db, "%s", d->sql);
+    int rc = host_try(db, "INSERT INTO v(v) VALUES ('integrity-check')");
+    HOST_CHECK(rc != SQLITE_OK && strstr(sqlite3_errmsg(db), d->message), "%s: %d, %s",
+               d->sql, rc, sqlite3_errmsg(db));
+    use(db);
+    rc = host_try(db, "INSERT INTO v(v) VALUES ('rebuild')");
+    if (d->is_rebuilt) {
+        HOST_CHECK(rc == SQLITE_OK, "%s: rebuild says %s", d->sql, sqlite3_errmsg(db));
+        rc = host_try(db, "INSERT INTO v(v) VALUES ('integrity-check')");
+        HOST_CHECK(rc == SQLITE_OK, "%s: after rebuild %s", d->sql, sqlite3_errmsg(db));
+        HOST_CHECK(host_int(db, "SELECT count(*) FROM v WHERE e MATCH '[1,1]'") == 150,
+                   "%s", d->sql);
+    }
+    use(db);
+    rc = host_try(db, "DROP TABLE v");
+    HOST_CHECK(rc == SQLITE_OK, "%s: drop says %s", d->sql, sqlite3_errmsg(db));
+    HOST_CHECK(host_int(db, "SELECT count(*) FROM sqlite_master") == 0,
+               "%s: something is left", d->sql);
+    HOST_CHECK(sqlite3_close(db) == SQLITE_OK, "%s: close", d->sql);
+}
+
+/* A damaged row is healed by writing it again, or goes by its key. */
+static void heal(void) {
+    sqlite3 *db = host_open(":memory:");
+    host_exec(db, "%s", setup);
+    host_exec(db, "UPDATE v_rows SET v = x'00' WHERE id IN (5, 6)");
+    host_exec(db, "UPDATE v SET e = '[5,5]' WHERE id = 5; DELETE FROM v WHERE id = 6");
+    host_exec(db, "INSERT INTO v(v) VALUES ('integrity-check')");
+    sqlite3_close(db);
+}
+
+/* Rows are written while a search over the same memory is being read. */
+static void write_while_reading(void) {
+    sqlite3 *db = host_open(":memory:");
+    sqlite3_stmt *st = NULL;
+    host_exec(db, "%s", setup);
+    int n = 0;
+    sqlite3_prepare_v2(db,
+                       "SELECT id, e FROM v WHERE e MATCH '[1,1]' ORDER BY distance",
+                       -1, &st, NULL);
+    while (sqlite3_step(st) == SQLITE_ROW) {
+        n++;
+        host_exec(db, "UPDATE v SET e = '[9,9]', n = 0 WHERE id = %d",
+                  sqlite3_column_int(st, 0));
+        host_exec(db, "INSERT INTO v(e) VALUES ('[1,2]')");
+        if (n % 20 == 0) {
+            HOST_CHECK(host_int(db, "SELECT count(*) FROM v WHERE e MATCH '[1,1]'") ==
+                           150 + n,
+                       "%d", n);
+            HOST_CHECK(sqlite3_column_bytes(st, 1) == 8, "%d", n);
+        }
+    }
+    HOST_CHECK(n == 150, "%d rows were read", n);
+    sqlite3_finalize(st);
+    host_exec(db, "INSERT INTO v(v) VALUES ('integrity-check')");
+    sqlite3_close(db);
+}
+
+int main(void) {
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        one(&damages[i], false);
+        one(&damages[i], true);
+    }
+    heal();
+    write_while_reading();
+    return host_end("index_damage");
+}
