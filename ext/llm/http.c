@@ -454,6 +454,7 @@ static rec_status hand_over(attempt *a, http_response *out, rec_err *err) {
 rec_status http_post(http *h, const http_request *q, http_response *out, rec_err *err) {
     *out = (http_response){0};
     attempt a = {.q = q};
+    if (!h) return rec_nomem(err);
     rec_status st = url_check(q->url, &a.url, err);
     if (st) return st;
     a.is_private = private_host(a.url.host, a.url.n_host);

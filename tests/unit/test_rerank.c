@@ -1,7 +1,12 @@
 /* llm_rerank: every id once and in the right order, whatever a model says. No network: the answer of a
  * request is put into the session's cache beforehand. */
+#include <stdlib.h>
+
 #include "../../ext/llm/llm.h"
 #include "unit.h"
+#undef malloc
+#undef realloc
+#undef free
 
 #define URL "http://127.0.0.1:9/v1/chat/completions"
 
@@ -306,6 +311,54 @@ static void test_malformed(void) {
     llm_session_free(s);
 }
 
+/* Every allocation of a call fails in turn, with a model and without: a clean error, nothing left. */
+static void *failing_alloc(size_t n) {
+    if (unit_fail_now()) return NULL;
+    void *p = (malloc)(n);
+    unit_live += p != NULL;
+    return p;
+}
+static void *failing_resize(void *p, size_t n) {
+    if (unit_fail_now()) return NULL;
+    void *q = (realloc)(p, n);
+    unit_live += !p && q;
+    return q;
+}
+static void failing_release(void *p) {
+    unit_live -= p != NULL;
+    (free)(p);
+}
+
+static void test_memory(void) {
+    static const char liked[] = "{\"history\":[{\"id\":1,\"title\":\"Dark\"}]}";
+    static const rec_allocator failing = {failing_alloc, failing_resize,
+                                          failing_release};
+    rec_set_allocator(&failing);
+    for (int model = 0; model < 2; model++) {
+        int n_failed = 0, n_wrong = 0;
+        for (long nth = 0;; nth++) {
+            long before = unit_live;
+            llm_session *s = model ? with_model() : llm_session_new();
+            if (model)
+                answer_with(s, "spirits", films, liked,
+                            "{\"c01\":{\"score\":5,\"why\":\"x\",\"field\":"
+                            "\"title\",\"quote\":\"Robots\"},\"c02\":{},\"c03\":{}}");
+            rec_err err;
+            unit_countdown = nth;
+            rerank_result r = run(s, "spirits", films, liked, &err);
+            bool done = unit_countdown >= 0 && err.code == REC_OK && unit_countdown > 0;
+            unit_countdown = -1;
+            if (err.code) n_failed++;
+            if (err.code && (err.code != REC_NOMEM || r.row)) n_wrong++;
+            rerank_result_clear(&r);
+            llm_session_free(s);
+            if (unit_live != before) n_wrong++;
+            if (done || nth > 5000) break;
+        }
+        CHECK(n_failed > 20 && n_wrong == 0);
+    }
+}
+
 int main(void) {
     UNIT_BEGIN("rerank");
     test_builtin();
@@ -314,5 +367,6 @@ int main(void) {
     test_model();
     test_broken_answers();
     test_malformed();
+    test_memory();
     return UNIT_END();
 }

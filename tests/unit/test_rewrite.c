@@ -1,7 +1,12 @@
 /* llm_rewrite: the object, the rules, and a model's answer through the catalogue. No network: answers are
  * put into the session's cache beforehand. */
+#include <stdlib.h>
+
 #include "../../ext/llm/llm.h"
 #include "unit.h"
+#undef malloc
+#undef realloc
+#undef free
 
 #define URL "http://127.0.0.1:9/v1/chat/completions"
 
@@ -265,6 +270,72 @@ static void test_reading(const catalog *c) {
     CHECK(reads(c, "{\"confidence\":\"high\"}", "\"confidence\""));
 }
 
+/* Every allocation of a call fails in turn: a clean error, nothing left. */
+static void *failing_alloc(size_t n) {
+    if (unit_fail_now()) return NULL;
+    void *p = (malloc)(n);
+    unit_live += p != NULL;
+    return p;
+}
+static void *failing_resize(void *p, size_t n) {
+    if (unit_fail_now()) return NULL;
+    void *q = (realloc)(p, n);
+    unit_live += !p && q;
+    return q;
+}
+static void failing_release(void *p) {
+    unit_live -= p != NULL;
+    (free)(p);
+}
+
+static void test_memory(void) {
+    static const char before_it[] = "{\"context\":[\"films of the 90s\"]}";
+    static const rec_allocator failing = {failing_alloc, failing_resize,
+                                          failing_release};
+    static const char text[] = "dramas after 2001 like Spirited Away, no musicals";
+    rec_set_allocator(&failing);
+    catalog *c = films();
+    llm_context ctx = {.items = c};
+    for (int model = 0; model < 2; model++) {
+        int n_failed = 0, n_wrong = 0;
+        for (long nth = 0;; nth++) {
+            long before = unit_live;
+            llm_session *s = model ? with_model() : llm_session_new();
+            char *body = NULL, *out = NULL;
+            rec_err err = {0};
+            if (model && !llm_rewrite_request(s, text, strlen(text), &ctx, before_it,
+                                              &body, &err)) {
+                bytes_writer key = {0};
+                bytes_puts(&key, "openai " URL "\n"), bytes_puts(&key, body);
+                llm_cache_put(
+                    s, (const char *)key.data, key.n,
+                    "{\"query\":\"x\",\"filters\":[{\"facet\":\"genres\",\"op\":"
+                    "\"any\",\"value\":"
+                    "\"drama\"}],\"like\":[\"Aladdin\"],\"exclude\":[\"musicals\"]}",
+                    REC_OK);
+                bytes_clear(&key);
+            }
+            rec_free(body);
+            unit_countdown = nth;
+            rec_status st =
+                llm_rewrite(s, text, strlen(text), &ctx, before_it, &out, &err);
+            bool done = st == REC_OK && unit_countdown > 0;
+            unit_countdown = -1;
+            if (st) n_failed++;
+            if (st && (st != REC_NOMEM || out)) {
+                n_wrong++;
+                fprintf(stderr, "  allocation %ld: %d %s\n", nth, (int)st, err.msg);
+            }
+            rec_free(out);
+            llm_session_free(s);
+            if (unit_live != before) n_wrong++;
+            if (done || nth > 20000) break;
+        }
+        CHECK(n_failed > 20 && n_wrong == 0);
+    }
+    catalog_free(c);
+}
+
 int main(void) {
     UNIT_BEGIN("rewrite");
     catalog *c = films();
@@ -276,5 +347,6 @@ int main(void) {
     test_fallback(c);
     test_reading(c);
     catalog_free(c);
+    test_memory();
     return UNIT_END();
 }
