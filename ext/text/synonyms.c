@@ -22,7 +22,8 @@ const char *const text_synonyms[] = {
     "g biography|biographies|biographical|biopic|biopics|memoir|memoirs|life story",
     "g children|children's|kids|kid|family|family friendly|for children|for "
     "kids|juvenile|"
-    "children's fiction|juvenile fiction|children's stories|toddlers",
+    "children's literature|children's books|children's fiction|juvenile "
+    "fiction|children's stories|toddlers",
     "g family|family friendly|kids|children|whole family",
     "g comedy|comedies|comedic|funny|hilarious|humorous|humor|humour|witty|romcom|rom "
     "com|dramedy",
@@ -59,7 +60,7 @@ const char *const text_synonyms[] = {
     "g psychological|psychological fiction",
     "g political|politics|political fiction",
     "g travel|travels|travelogue|voyages and travels",
-    "g sea|sea stories|nautical|seafaring",
+    "g sea stories|nautical|seafaring|sea adventure|sea adventures",
     "g play|plays|theatre|theater|stage play|drama",
     "g autobiography|autobiographies|autobiographical|memoir|memoirs",
     "g essay|essays",

@@ -9,7 +9,7 @@
  *
  * A key is the title's folded words joined by spaces, as somebody would type them: years and
  * a leading "the", "a", "an" go, an article behind a comma comes first, "and" and "&" go,
- * roman numerals become digits. Requests make their keys with the same routine, so an exact
+ * numerals and number words become figures. Requests make their keys with the same routine, so an exact
  * find is one hash lookup. A fuzzy find corrects each word by the spelling index of all title
  * words and then compares word sets, weighted by rarity, over the postings of its rarest word.
  *
@@ -53,11 +53,16 @@ size_t titles_nbyte(const title_index *x) {
 
 /* ---- keys ------------------------------------------------------------------------ */
 
-static const char *roman_digit(const char *w, size_t n) {
-    static const char *const roman[] = {"ii", "2",   "iii", "3",    "iv", "4",  "vi",
-                                        "6",  "vii", "7",   "viii", "8",  "ix", "9"};
-    for (size_t i = 0; i < sizeof roman / sizeof roman[0]; i += 2)
-        if (strlen(roman[i]) == n && memcmp(roman[i], w, n) == 0) return roman[i + 1];
+/* "ii" and "two" are 2: figures are what all spellings have in common. */
+static const char *word_figures(const char *w, size_t n) {
+    static const char *const pairs[] = {
+        "ii",    "2",  "iii",    "3",  "iv",     "4",  "vi",     "6",  "vii",    "7",
+        "viii",  "8",  "ix",     "9",  "two",    "2",  "three",  "3",  "four",   "4",
+        "five",  "5",  "six",    "6",  "seven",  "7",  "eight",  "8",  "nine",   "9",
+        "ten",   "10", "eleven", "11", "twelve", "12", "twenty", "20", "thirty", "30",
+        "forty", "40", "fifty",  "50", "sixty",  "60", "eighty", "80", "ninety", "90"};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i += 2)
+        if (strlen(pairs[i]) == n && memcmp(pairs[i], w, n) == 0) return pairs[i + 1];
     return NULL;
 }
 
@@ -70,8 +75,8 @@ void title_key_add(title_key *k, const char *word, size_t n) {
         k->has_article = true;
         return;
     }
-    const char *digit = roman_digit(word, n);
-    if (digit) word = digit, n = 1;
+    const char *figures = word_figures(word, n);
+    if (figures) word = figures, n = strlen(figures);
     if (k->n + n + 1 > sizeof k->text) {
         k->is_full = true;
         return;
