@@ -75,6 +75,7 @@ static rec_status take_word(expr_parser *p) {
         return REC_OK;
     }
     char *name = sq_identifier(&p->at, p->err);
+    if (!name && p->err && p->err->code == REC_NOMEM) return REC_NOMEM;
     if (!name) return refuse(p, start, "expected a column, a literal or an operator");
     int n_name = p->at - start < 40 ? (int)(p->at - start) : 40;
     int column = sq_columns_find(p->columns, name);

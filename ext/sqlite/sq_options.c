@@ -175,6 +175,7 @@ static rec_status set_columns(sq_model_cfg *cfg, const char *value, rec_err *err
     for (;;) {
         s += strspn(s, " \t\r\n");
         char *name = sq_identifier(&s, err);
+        if (!name && err->code == REC_NOMEM) return REC_NOMEM;
         if (!name)
             return rec_fail(err, REC_RANGE,
                             "text='%.80s': expected a column name at '%.30s'", value,

@@ -118,12 +118,13 @@ static rec_status split_name(const char *text, char **schema, char **name,
     const char *s = text;
     *schema = *name = NULL;
     skip_blank(&s);
-    char *first = sq_identifier(&s, NULL), *second = NULL;
+    rec_err why = {0}; /* of names that are none, which is no error here */
+    char *first = sq_identifier(&s, &why), *second = NULL;
     skip_blank(&s);
     if (first && *s == '.') {
         s++;
         skip_blank(&s);
-        second = sq_identifier(&s, NULL);
+        second = sq_identifier(&s, &why);
         skip_blank(&s);
     }
     if (first && !*s) {
@@ -133,6 +134,7 @@ static rec_status split_name(const char *text, char **schema, char **name,
     }
     rec_free(first);
     rec_free(second);
+    if (why.code == REC_NOMEM) return rec_nomem(err);
     *name = rec_strdup(text);
     return *name ? REC_OK : rec_nomem(err);
 }

@@ -2,9 +2,9 @@
  *
  *   rec_train('taste')                            INSERT INTO taste(taste) VALUES ('train')
  *   ------------------------------------------    ----------------------------------------------
- *   BEGIN    read items and interactions          read      all of it in the caller's transaction:
- *   COMMIT                                        fit       the write lock is held throughout, and
- *            fit: no lock is held                 write     ROLLBACK takes the new model back
+ *   read     items and interactions, one snapshot read      all of it in the caller's transaction:
+ *   fit      no lock is held                      fit       the write lock is held throughout, and
+ *                                                 write     ROLLBACK takes the new model back
  *   BEGIN    lock, is it still the same model?
  *            write
  *   COMMIT
@@ -18,7 +18,7 @@
  * I2. Model item numbers are catalogue numbers at training: ascending by key.
  * I3. The standalone form writes only if the generation is the one at which it read: a model that was dropped,
  *     redefined or retrained meanwhile is left alone.
- * I4. Its first statement in the second transaction is a write: so it waits by the busy handler, where an upgrade
+ * I4. The first statement of its transaction is a write: so it waits by the busy handler, where an upgrade
  *     from reading to writing would fail at once.
  */
 #include "sq.h"
@@ -46,8 +46,11 @@ typedef struct training {
     char *schema, *name; /* owned */
     sq_model_cfg cfg;
     key_affinity user_affinity, item_affinity;
-    sq_generation generation;        /* at reading */
-    bool standalone, in_transaction; /* we began it */
+    sq_generation generation; /* at reading */
+    bool standalone;
+    sqlite3_stmt *pin; /* while it stands on a row, every read is of one snapshot */
+    sqlite3_stmt *lock,
+        *undo; /* of the writing transaction; prepared before it is needed */
     rec_run run;
     catalog *items;
     corpus *docs;
@@ -69,6 +72,9 @@ static void training_clear(training *t) {
     catalog_free(t->items);
     corpus_free(t->docs);
     sq_cfg_clear(&t->cfg);
+    sqlite3_finalize(t->pin);
+    sqlite3_finalize(t->lock);
+    sqlite3_finalize(t->undo);
     rec_free(t->log.row);
     rec_free(t->schema);
     rec_free(t->name);
@@ -128,20 +134,49 @@ static rec_status write_log(training *t, rec_err *err) {
 
 /* ---- transactions ---------------------------------------------------------------------------------------- */
 
-static rec_status begin(training *t, rec_err *err) {
+/* One snapshot without BEGIN: a transaction would have to be ended, which an interrupt can prevent. While a
+ * statement stands on a row, SQLite keeps the read transactions of the connection open. */
+static rec_status pin_snapshot(training *t, rec_err *err) {
+    bool row;
     if (!t->standalone) return REC_OK;
-    rec_status s = sq_exec(t->c->db, t->name, err, "BEGIN");
-    t->in_transaction = s == REC_OK;
-    return s;
+    rec_status s = sq_prepare(t->c->db, t->name, &t->pin, err,
+                              "SELECT k FROM \"%w\".\"%w_state\"", t->schema, t->name);
+    return s == REC_OK ? sq_step(t->pin, t->name, &row, err) : s;
 }
 
-/* Commit, or roll back if *s is a failure. A ROLLBACK that fails changes nothing: SQLite rolled back itself. */
+static void unpin_snapshot(training *t) {
+    sqlite3_finalize(t->pin);
+    t->pin = NULL;
+}
+
+static rec_status begin(training *t, rec_err *err) {
+    if (!t->standalone) return REC_OK;
+    rec_status s = sq_prepare(t->c->db, t->name, &t->undo, err, "ROLLBACK");
+    if (s == REC_OK)
+        s = sq_prepare(t->c->db, t->name, &t->lock, err,
+                       "UPDATE \"%w\".\"%w_state\" SET v = v WHERE k = 'gen'",
+                       t->schema, t->name);
+    return s == REC_OK ? sq_exec(t->c->db, t->name, err, "BEGIN") : s;
+}
+
+/* No statement runs while the interrupt flag is set, not even ROLLBACK. But a statement that writes and is
+ * interrupted makes SQLite roll everything back itself, so the lock is taken once more. */
+static void roll_back(training *t) {
+    if (!sqlite3_get_autocommit(t->c->db)) sqlite3_step(t->undo);
+    if (!sqlite3_get_autocommit(t->c->db)) {
+        sqlite3_reset(t->lock);
+        sqlite3_step(t->lock);
+    }
+}
+
+/* Commit, or roll back if s is a failure. */
 static rec_status end(training *t, rec_status s, rec_err *err) {
-    if (!t->in_transaction) return s;
+    if (!t->undo) return s;
     if (s == REC_OK) s = sq_exec(t->c->db, t->name, err, "COMMIT");
-    if (s != REC_OK && !sqlite3_get_autocommit(t->c->db))
-        sqlite3_exec(t->c->db, "ROLLBACK", NULL, NULL, NULL);
-    t->in_transaction = false;
+    if (s != REC_OK) roll_back(t);
+    sqlite3_finalize(t->undo);
+    sqlite3_finalize(t->lock);
+    t->undo = t->lock = NULL;
     return s;
 }
 
@@ -162,6 +197,14 @@ static rec_status refuse_transaction(sq_conn *c, const char *name, rec_err *err)
 
 /* ---- read -------------------------------------------------------------------------------------------------- */
 
+/* Found pointers last until the next statement only. */
+static rec_status find_again(training *t, const sq_table **out, rec_err *err) {
+    char *full = sqlite3_mprintf("\"%w\".\"%w\"", t->schema, t->name);
+    rec_status s = full ? sq_table_find(t->c, NULL, full, out, err) : rec_nomem(err);
+    sqlite3_free(full);
+    return s;
+}
+
 static rec_status read_definition(training *t, const char *name, rec_err *err) {
     const sq_table *table;
     rec_status s = sq_table_find(t->c, NULL, name, &table, err);
@@ -169,8 +212,10 @@ static rec_status read_definition(training *t, const char *name, rec_err *err) {
     t->schema = rec_strdup(table->schema);
     t->name = rec_strdup(table->name);
     if (!t->schema || !t->name) return rec_nomem(err);
-    s = sq_table_config(t->c, table, NULL, &t->cfg, err);
-    if (s == REC_OK) s = sq_table_find(t->c, t->schema, t->name, &table, err);
+    s = pin_snapshot(t, err);
+    if (s == REC_OK) s = find_again(t, &table, err);
+    if (s == REC_OK) s = sq_table_config(t->c, table, NULL, &t->cfg, err);
+    if (s == REC_OK) s = find_again(t, &table, err);
     if (s == REC_OK)
         s = sq_table_affinity(t->c, table, &t->user_affinity, &t->item_affinity, err);
     if (s == REC_OK)
@@ -234,7 +279,7 @@ static rec_status refuse_empty(const training *t, rec_err *err) {
 static rec_status read_all(training *t, rec_err *err) {
     double start = rec_seconds();
     rec_status s = read_sources(t, err);
-    s = end(t, s, err);
+    unpin_snapshot(t);
     if (s == REC_OK)
         s = dataset_build(&t->cfg.signal, t->rows.row, t->rows.n,
                           (uint32_t)keyset_count(t->users),
@@ -367,27 +412,32 @@ static rec_status write_state(training *t, rec_err *err) {
     return s;
 }
 
+static bool is_missing(rec_status s, const rec_err *err) {
+    return s == REC_IO && strstr(err->msg, "no such table") != NULL;
+}
+
+static rec_status refuse_changed(const training *t, rec_err *err) {
+    return rec_fail(err, REC_RANGE,
+                    "rec_train: %s was dropped, redefined or retrained meanwhile; "
+                    "nothing was written",
+                    t->name);
+}
+
 /* I3 and I4. */
 static rec_status lock_and_compare(training *t, rec_err *err) {
     sq_generation now;
-    rec_status s = sq_exec(t->c->db, t->name, err,
-                           "UPDATE \"%w\".\"%w_state\" SET v = v WHERE k = 'gen'",
-                           t->schema, t->name);
-    bool is_gone = s == REC_IO && strstr(err->msg, "no such table") != NULL;
+    bool row;
+    rec_status s = sq_step(t->lock, t->name, &row, err);
     if (s == REC_OK) s = sq_generation_read(t->c->db, t->schema, t->name, &now, err);
-    if (is_gone || (s == REC_OK && !sq_generation_equal(&now, &t->generation)))
-        return rec_fail(
-            err, REC_RANGE,
-            "rec_train: %s was dropped, redefined or retrained meanwhile; nothing was "
-            "written",
-            t->name);
-    return s;
+    if (s == REC_OK && sq_generation_equal(&now, &t->generation)) return REC_OK;
+    return is_missing(s, err) || s == REC_OK ? refuse_changed(t, err) : s;
 }
 
 static rec_status write_all(training *t, rec_err *err) {
     double start = rec_seconds();
     sq_generation g;
     rec_status s = begin(t, err);
+    if (is_missing(s, err)) s = refuse_changed(t, err);
     if (s == REC_OK && t->standalone) s = lock_and_compare(t, err);
     if (s == REC_OK && t->model) s = write_model(t, "model", t->model, err);
     if (s == REC_OK && t->popularity)
@@ -517,25 +567,18 @@ static rec_status train(training *t, const char *name, const char *options,
     train_options o;
     bool fresh = false;
     rec_status s = parse_options(options, &o, err);
-    if (s == REC_OK) s = begin(t, err);
     if (s == REC_OK) s = read_definition(t, name, err);
     if (s == REC_OK) s = is_fresh(t, o.if_stale, &fresh, err);
-    if (s != REC_OK || fresh) {
-        s = end(t, s, err);
-        return s == REC_OK ? write_report(t, false, report, err) : s;
-    }
-    if (t->cfg.ops->needs & MODEL_NEEDS_MEMBERS) {
+    if (s == REC_OK && fresh) return write_report(t, false, report, err);
+    if (s == REC_OK && (t->cfg.ops->needs & MODEL_NEEDS_MEMBERS)) {
+        t->data.now = t->liked_value = NAN;
         s = check_members(t, err);
-        t->data.now = NAN;
-        t->liked_value = NAN;
-        s = end(t, s, err);
-    } else {
+    } else if (s == REC_OK) {
         s = compute(t, err);
-        s = end(t, s, err); /* a failure before the reading was over */
     }
+    unpin_snapshot(t);
     if (s == REC_OK) s = write_all(t, err);
-    if (s == REC_OK) s = write_report(t, true, report, err);
-    return s;
+    return s == REC_OK ? write_report(t, true, report, err) : s;
 }
 
 rec_status sq_train(sq_conn *c, const char *name, const char *options, bool standalone,

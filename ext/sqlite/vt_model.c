@@ -308,15 +308,19 @@ static bool order_is_ours(const sqlite3_index_info *info) {
            (column == COL_RANK && !info->aOrderBy[0].desc);
 }
 
+/* While a model is being read for, nothing that it reads may read the model. */
 static rec_status refuse_cycle(model_table *t, rec_err *err) {
     sq_conn *c = t->conn;
     sq_frame frame = {0};
     sq_model_cfg cfg;
     key_affinity u, a;
+    rec_err why = {0}; /* a damaged definition is reported by who uses it */
     if (!c->frames) return REC_OK;
     rec_status s = sq_enter(c, &frame, t->table.schema, t->table.name, err);
-    if (s == REC_OK &&
-        sq_cfg_parse(&t->table.args, t->table.name, &cfg, NULL) == REC_OK) {
+    rec_status parsed =
+        s == REC_OK ? sq_cfg_parse(&t->table.args, t->table.name, &cfg, &why) : s;
+    if (s == REC_OK && parsed == REC_NOMEM) s = rec_nomem(err);
+    if (s == REC_OK && parsed == REC_OK) {
         s = sq_members_check(c, t->table.schema, t->table.name, &cfg, &u, &a, err);
         sq_cfg_clear(&cfg);
     }
