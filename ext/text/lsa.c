@@ -34,6 +34,7 @@
 #define LSA_POWER       2
 #define LSA_NEAR_WORDS  8192
 #define LSA_NEAR_MIN_DF 3
+#define LSA_NEAR_MAX_DF 0.08 /* share of documents: what is everywhere says nothing */
 #define LSA_NEAR_DAMP   10   /* documents that halve the trust in a word's vector */
 #define LSA_TEXT_TERMS  768  /* distinct terms of one text that count */
 #define LSA_TEXT_SLOTS  1024 /* hash slots for them; a power of two */
@@ -373,6 +374,7 @@ bool lsa_embed(const lsa *l, const char *text, size_t nbyte, float *out) {
 
 static bool is_near_word(const lsa *l, uint32_t t, uint32_t min_df) {
     if (l->is_feature[t] || l->df[t] < min_df) return false;
+    if (l->df[t] > 20 && l->df[t] > LSA_NEAR_MAX_DF * (double)l->n_docs) return false;
     size_t n;
     const char *s = dict_get(l->terms, t, &n);
     return n >= 3 && (s[0] < '0' || s[0] > '9');

@@ -15,29 +15,30 @@
 
 #include "text.h"
 
-#define QUERY_MAX_WORDS  256 /* of one request; what follows is not read */
-#define QUERY_MAX_TITLES 16  /* that one request can name */
+#define QUERY_MAX_WORDS   256 /* of one request; what follows is not read */
+#define QUERY_MAX_TITLES  16  /* that one request can name */
+#define QUERY_MAX_SIMILAR 64  /* searches by similarity that one request may cost */
 
 typedef enum {
     USE_FREE,  /* nobody's yet */
     USE_RULE,  /* an operator, a unit, a cue: not searched for */
     USE_FACET, /* names a value that is wanted: may be searched for too */
     USE_VALUE, /* the same, of a facet whose words are of no use to a search (languages) */
-    USE_NOT,   /* names what is not wanted */
-    USE_TITLE  /* part of an item's title */
+    USE_NOT,  /* names what is not wanted */
+    USE_TITLE /* part of an item's title */
 } word_use;
 
 typedef struct qword {
-    token t;           /* unstemmed */
-    bool is_capital;   /* begins with a capital letter */
-    bool is_joined;    /* hyphen or slash, without spaces, to the word before */
-    bool is_slash;     /* that was a slash */
+    token t;         /* unstemmed */
+    bool is_capital; /* begins with a capital letter */
+    bool is_joined;  /* hyphen or slash, without spaces, to the word before */
+    bool is_slash;   /* that was a slash */
     bool is_quoted;
-    bool is_negated;   /* in the scope of a negation */
+    bool is_negated;                                  /* in the scope of a negation */
     bool has_number, is_decade, is_ordinal, has_plus; /* 90s, 19th, 4+ */
     bool has_currency; /* $, EUR sign ... before or behind */
     double number;
-    char unit[8];      /* letters glued to the number: "min", "gb" */
+    char unit[8]; /* letters glued to the number: "min", "gb" */
     word_use use;
 } qword;
 
@@ -52,8 +53,8 @@ typedef struct query_state {
     rec_err *err;
     title_hit title[QUERY_MAX_TITLES];
     bool is_disliked[QUERY_MAX_TITLES]; /* beside title: "not like X" */
-    size_t n_titles;
-    double doubt; /* 0..1: lowers the confidence */
+    size_t n_titles, n_similar;
+    double doubt;          /* 0..1: lowers the confidence */
     bool is_title_request; /* the request is a title */
     bool has_bad_range;    /* bounds that contradict each other */
 } query_state;
@@ -81,7 +82,8 @@ void query_doubt(query_state *q, double d);
 /* query_titles.c */
 void query_titles(query_state *q);
 /* Does a phrase of facet values begin at word i? How many words, 0 = no. */
-size_t query_phrase_at(const query_state *q, size_t i, const vocab_entry **e, size_t *n_entry);
+size_t query_phrase_at(const query_state *q, size_t i, const vocab_entry **e,
+                       size_t *n_entry);
 /* query_amount.c */
 typedef enum {
     OP_NONE,
@@ -99,7 +101,8 @@ typedef struct amount {
     facet_role role; /* ROLE_NONE: the unit does not tell */
     int facet;       /* >= 0: the unit is a facet's name */
     bool is_decade, is_range, is_hours, has_plus, is_figure;
-    size_t n; /* words */
+    bool is_narrowed; /* "early", "late": how early is anybody's guess */
+    size_t n;         /* words */
 } amount;
 
 /* The amount that begins at word i; returns its words, 0 = none. */
@@ -107,15 +110,17 @@ size_t amount_at(const query_state *q, size_t i, amount *a);
 /* Extend the amount at i by a connector and a second one ("to 100", "-95"). */
 void amount_join(const query_state *q, size_t i, compare_op op, amount *a);
 bool amount_is_year(double x);
-int amount_facet(const query_state *q, size_t i); /* numeric facet that word i names, or -1 */
+int amount_facet(const query_state *q,
+                 size_t i); /* numeric facet that word i names, or -1 */
 
 /* query_number.c */
 rec_status query_numbers(query_state *q);
 /* query_facets.c */
 rec_status query_values(query_state *q);
 /* query_negation.c */
-void query_negation(query_state *q);        /* marks is_negated */
-rec_status query_excluded(query_state *q);  /* none and exclude from the words so marked */
+void query_negation(query_state *q); /* marks is_negated */
+rec_status
+query_excluded(query_state *q); /* none and exclude from the words so marked */
 /* The entries of a phrase that count: one facet, its best rank; moves *e, returns how many. */
 size_t query_choose(const query_state *q, const vocab_entry **e, size_t n);
 rec_status query_add_value(query_state *q, const vocab_entry *e, char which);

@@ -60,7 +60,7 @@ static void narrow_span(const query_state *q, size_t i, amount *a) {
         a->hi = a->lo + floor(7 * step) - 1;
         a->lo = a->lo + floor(3 * step);
     }
-    query_doubt((query_state *)q, 0.12);
+    a->is_narrowed = true;
 }
 
 static int ordinal_value(const query_state *q, size_t i) {
@@ -269,5 +269,6 @@ void amount_join(const query_state *q, size_t i, compare_op op, amount *a) {
     a->hi = b.hi;
     a->is_range = true;
     a->is_decade |= b.is_decade;
+    a->is_narrowed |= b.is_narrowed;
     a->n += skip + n;
 }

@@ -485,6 +485,7 @@ rec_status query_numbers(query_state *q) {
         }
         bool is_joined = f == last_facet && x.begin == last_end + 1 &&
                          word_in(q, last_end, " or and ");
+        if (x.a.is_narrowed) query_doubt(q, 0.12);
         if (x.is_denied)
             rc = deny_span(q, (size_t)f, &x.a);
         else

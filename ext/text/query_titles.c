@@ -115,7 +115,7 @@ static bool ends_span(const query_state *q, size_t i) {
         "were not no newer older cheaper shorter longer i ");
 }
 
-static size_t similar_at(const query_state *q, size_t i, uint32_t *key, double *score) {
+static size_t similar_at(query_state *q, size_t i, uint32_t *key, double *score) {
     size_t best_n = 0;
     *score = 0;
     bool is_quoted = i < q->n && q->w[i].is_quoted;
@@ -128,6 +128,7 @@ static size_t similar_at(const query_state *q, size_t i, uint32_t *key, double *
         key_at(q, i, n, &k);
         if (!k.n_words || !is_plausible(q, i, n) || word_is_generic(q, j)) continue;
         if (n == 1 && k.n < 5) continue;
+        if (q->n_similar++ >= QUERY_MAX_SIMILAR) break;
         uint32_t found = titles_fuzzy(catalog_titles(q->c), &k, &s);
         if (found == KEYS_NONE || s < TITLE_MIN_SIMILAR || s < *score) continue;
         *score = s > 0.99 ? 0.99 : s;
