@@ -637,6 +637,38 @@ rec_status sq_members_check(sq_conn *c, const char *schema, const char *table,
 rec_status sq_command(sq_conn *c, const char *schema, const char *name, const char *command,
                       rec_err *err);
 
+/* ---- vt_model.c, vt_model_cursor.c: rec_model ------------------------------------------------------------- */
+
+enum {
+    MODEL_USER,
+    MODEL_ITEM,
+    MODEL_SCORE,
+    MODEL_RANK,
+    MODEL_SEEN,
+    MODEL_SOURCE,
+    MODEL_HISTORY,
+    MODEL_QUERY,
+    MODEL_K,
+    MODEL_COMMAND,
+    MODEL_N_COLUMNS
+}; /* columns */
+#define SQ_MODEL_FORMAT 1
+
+typedef struct vt_model_table {
+    sqlite3_vtab base;
+    sq_conn *conn;
+    sq_table table;
+    char user_affinity, item_affinity; /* 'i' or 't' */
+} vt_model_table;
+int vt_model_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out);
+int vt_model_close(sqlite3_vtab_cursor *cur);
+int vt_model_filter(sqlite3_vtab_cursor *cur, int idx_num, const char *idx_str, int argc,
+                    sqlite3_value **argv);
+int vt_model_next(sqlite3_vtab_cursor *cur);
+int vt_model_eof(sqlite3_vtab_cursor *cur);
+int vt_model_column(sqlite3_vtab_cursor *cur, sqlite3_context *ctx, int column);
+int vt_model_rowid(sqlite3_vtab_cursor *cur, sqlite3_int64 *out);
+
 /* ---- vt_tables.c: table functions ------------------------------------------------------------------------------ */
 
 /* One row of a table that describes table functions. Rows are pulled one by one; cells are borrowed until the

@@ -20,6 +20,7 @@
  *     not shared with later views, because their items may differ.
  * I4. What <name>_data says is checked against itself before use: counts agree, names are those of CREATE.
  */
+#include "../rec.h"
 #include "sq.h"
 
 #include <math.h>
@@ -127,8 +128,13 @@ static rec_status state_number(const sq_view *v, const char *row, double *out,
 }
 
 static rec_status load_state(const sq_view *v, sq_loaded *l, rec_err *err) {
-    double rows = 0;
-    rec_status s = state_number(v, "trained_at", &l->trained_at, err);
+    double rows = 0, format = 0;
+    rec_status s = state_number(v, "format", &format, err);
+    if (s == REC_OK && !(format >= 1 && format <= SQ_MODEL_FORMAT))
+        return rec_corrupt(
+            err, "%s: stored in format %g, this is rec %s which reads 1 to %d", v->name,
+            format, REC_VERSION, SQ_MODEL_FORMAT);
+    if (s == REC_OK) s = state_number(v, "trained_at", &l->trained_at, err);
     if (s == REC_OK) s = state_number(v, "trained_rows", &rows, err);
     if (s == REC_OK) s = state_number(v, "now", &l->now, err);
     if (s == REC_OK) s = state_number(v, "liked_value", &l->liked_value, err);
