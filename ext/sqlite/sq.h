@@ -761,22 +761,7 @@ extern const tvf_def tf_recommend_def, tf_hybrid_def, tf_similar_def, tf_similar
 
 void fn_tools(sqlite3_context *ctx, int argc, sqlite3_value **argv); /* fn_tools.c: rec_tools() */
 
-/* The parts of an explanation, heaviest first (tf_explain.c). */
-#define EXPLAIN_MAX_ROWS 20
-typedef struct explain_part {
-    char kind[12];
-    uint32_t item; /* kind "item": catalogue number, else KEYS_NONE */
-    uint32_t order; /* in which it was named */
-    char text[96]; /* other kinds: "genres=Drama", a word */
-    double weight;
-} explain_part;
-typedef struct explanation {
-    explain_part part[EXPLAIN_MAX_ROWS];
-    size_t n;
-} explanation;
-rec_status tf_explanation(sq_view *v, const sq_profile *p, uint32_t item, explanation *out,
-                          rec_err *err);
-/* One sentence that names only what made the score, owned. */
+/* One sentence that names only what made the score, owned (tf_explain.c). */
 rec_status tf_reason(sq_view *v, const sq_profile *p, uint32_t item, char **out, rec_err *err);
 
 /* ---- the tables of rec.c: what is registered ---------------------------------------------------------------------- */

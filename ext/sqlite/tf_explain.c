@@ -28,6 +28,20 @@
 /* A part below this share of the heaviest of its kind is not worth naming. */
 #define REASON_MIN_SHARE .2
 
+#define EXPLAIN_MAX_ROWS 20
+
+typedef struct explain_part {
+    char kind[12];
+    uint32_t item;  /* kind "item": catalogue number, else KEYS_NONE */
+    uint32_t order; /* in which it was named */
+    char text[96];  /* other kinds: "genres=Drama", a word */
+    double weight;
+} explain_part;
+typedef struct explanation { /* heaviest first */
+    explain_part part[EXPLAIN_MAX_ROWS];
+    size_t n;
+} explanation;
+
 /* ---- collecting ------------------------------------------------------------------------------ */
 
 typedef struct parts { /* everything that was said, in the order in which it was */
@@ -90,8 +104,8 @@ static void merge(parts *all) {
     qsort(all->a, n, sizeof *all->a, by_weight);
 }
 
-rec_status tf_explanation(sq_view *v, const sq_profile *p, uint32_t item,
-                          explanation *out, rec_err *err) {
+static rec_status explain_item(sq_view *v, const sq_profile *p, uint32_t item,
+                               explanation *out, rec_err *err) {
     parts all = {0};
     memset(out, 0, sizeof *out);
     rec_status s = sq_explain(v, p, item, collect, &all, err);
@@ -147,7 +161,7 @@ static rec_status explain_open(sq_conn *c, sqlite3_value **arg, tvf_result **out
     if (s == REC_OK) s = tf_item(v, "rec_explain", "item", arg[2], &item, err);
     if (s == REC_OK && item != KEYS_NONE && !user.is_null) {
         s = tf_profile(v, &user, NULL, &p, err);
-        if (s == REC_OK) s = tf_explanation(v, &p, item, &e, err);
+        if (s == REC_OK) s = explain_item(v, &p, item, &e, err);
         if (s == REC_OK) s = explain_rows(v, &e, rows, err);
     }
     sq_profile_clear(&p);
@@ -277,7 +291,7 @@ rec_status tf_reason(sq_view *v, const sq_profile *p, uint32_t item, char **out,
     bytes_writer w = {0};
     const explain_part *items[REASON_MAX_ITEMS], *traits[REASON_MAX_TRAITS];
     *out = NULL;
-    rec_status s = tf_explanation(v, p, item, &e, err);
+    rec_status s = explain_item(v, p, item, &e, err);
     if (s != REC_OK) return s;
     size_t n_items = pick(&e, "item", item, REASON_MAX_ITEMS, items);
     put_items(v, items, n_items, &w);

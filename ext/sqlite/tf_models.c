@@ -242,6 +242,21 @@ static rec_status describe_view(listing *l, const sq_view *v, rec_err *err) {
     return s == REC_OK ? read_interactions(l, v, err) : s;
 }
 
+/* What CREATE says, for a model that cannot be opened. */
+static rec_status describe_create(listing *l, const char *schema, const char *name,
+                                  rec_err *err) {
+    const sq_table *t = NULL;
+    sq_model_cfg cfg = {0};
+    rec_err why = {0};
+    rec_status s = sq_table_find(l->conn, schema, name, &t, &why);
+    if (s == REC_OK) s = sq_table_config(l->conn, t, NULL, &cfg, &why);
+    if (s == REC_OK) l->row[COL_ALGORITHM] = cell_str(cfg.ops->name);
+    sq_cfg_clear(&cfg);
+    if (!is_final(s)) return REC_OK; /* the warning stands already */
+    *err = why;
+    return s;
+}
+
 static rec_status add_model(void *ctx, const char *schema, const char *name,
                             rec_err *err) {
     listing *l = ctx;
@@ -254,7 +269,8 @@ static rec_status add_model(void *ctx, const char *schema, const char *name,
     sqlite3_free(full);
     bool is_open = s == REC_OK;
     s = soften(l, s, &why, err);
-    if (s == REC_OK && is_open) s = describe_view(l, v, err);
+    if (s == REC_OK)
+        s = is_open ? describe_view(l, v, err) : describe_create(l, schema, name, err);
     rec_err unread = {0};
     if (s == REC_OK)
         s = soften(l, stored_bytes(l, schema, name, &unread), &unread, err);
