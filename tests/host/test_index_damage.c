@@ -9,7 +9,7 @@ static const char *const setup =
     "CREATE VIRTUAL TABLE v USING rec_index(id INTEGER PRIMARY KEY, e float32[2], g "
     "TEXT, n INTEGER);"
     "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 150)"
-    " INSERT INTO v SELECT i, json_array(i, i % 7), 'g' || i % 3, i FROM c;";
+    " INSERT INTO v SELECT i, json_array(i, i % 7), 'g' || (i % 3), i FROM c;";
 
 typedef struct damage {
     const char *sql;

@@ -56,5 +56,3 @@ SELECT id FROM m WHERE v MATCH '[0]' AND year + 0 = 1999 ORDER BY distance LIMIT
 -- Without MATCH it is a table like any other.
 SELECT id FROM m WHERE genre = 'Drama' AND year < 1995;
 SELECT id, distance FROM m WHERE id = 3; SELECT count(*) FROM m WHERE id = 'x'; SELECT count(*) FROM m WHERE id IN (1, 2, NULL); SELECT id FROM m WHERE rowid = 5;
-EXPLAIN QUERY PLAN SELECT * FROM m WHERE id = 3;
-EXPLAIN QUERY PLAN SELECT * FROM m WHERE v MATCH '[0]' AND k = 5 AND year >= 1990 AND genre IN ('a', 'b') ORDER BY distance;
