@@ -474,6 +474,14 @@ rec_status sq_source_interactions(sq_conn *c, const char *schema, const sq_model
 rec_status sq_source_user(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
                           const rec_key *user, const sq_keys *keys, sq_interactions *out,
                           bitmap *seen, rec_err *err);
+/* All histories in memory, if a query for one user would scan the table (else, or if they are too many, *out is
+ * NULL). Freed with sq_batch_free. */
+typedef struct sq_batch sq_batch;
+rec_status sq_batch_read(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                         const sq_keys *keys, sq_batch **out, rec_err *err);
+rec_status sq_batch_user(const sq_batch *b, const rec_key *user, sq_interactions *out,
+                         bitmap *seen, rec_err *err);
+void sq_batch_free(sq_batch *b);
 /* The same for every user, ascending by key, in one pass. *user: borrowed until the next call, NULL at the end.
  * `seen` is not cleared. */
 typedef struct sq_users sq_users;
@@ -536,6 +544,8 @@ struct sq_view {
     keyset *trained_users;  /* and the hash of each one's history at training */
     uint64_t *user_hash;
     double now;             /* newest interaction at training */
+    sq_batch *batch;        /* histories, once several users were asked for without an index; or NULL */
+    size_t n_asked;
     double liked_value;     /* explicit: the rating that an item of `history` stands for */
     double trained_at;      /* unix seconds, 0 = never */
     int64_t trained_rows;

@@ -4,7 +4,10 @@
  *              |              `------------ signal_read -------'
  *        keys -> numbers          weight, value, time, used or only seen
  *
- * The same reader decodes a row for all three, so that a profile read at query time is what training saw.
+ * The same reader decodes a row for all of them, so that a profile read at query time is what training saw.
+ *
+ * Without an index on the user every question scans the table. Who asks for a third user therefore gets all of
+ * them read at once and grouped (sq_batch), as long as the data do not change.
  *
  * I1. A row whose user or item is NULL, or whose item is not in the catalogue, is skipped and counted.
  * I2. Every item that a row names is seen, also by rows that do not count for the profile.
@@ -15,6 +18,7 @@
 #include <math.h>
 
 #define HISTORY_POLL_ROWS 256
+#define BATCH_MAX_ROWS    ((size_t)2 << 20) /* 48 bytes each */
 
 typedef struct history {
     const sq_model_cfg *cfg;
@@ -218,6 +222,129 @@ rec_status sq_source_user(sq_conn *c, const char *schema, const sq_model_cfg *cf
             s = take_row(&row, out, seen, err);
     sqlite3_finalize(h.st);
     sqlite3_free(tail);
+    return s;
+}
+
+/* ---- every user, kept: for tables without an index on the user ---------------------------------------------- */
+
+/* Rows grouped by user: those of user u stand in ptr[u] .. ptr[u + 1], in table order. */
+struct sq_batch {
+    keyset *users;
+    size_t *ptr;      /* [n_users + 1] */
+    interaction *row; /* item and, if is_used, what it says */
+    bool *is_used;
+    size_t n, cap, cap_used;
+};
+
+void sq_batch_free(sq_batch *b) {
+    if (!b) return;
+    keyset_free(b->users);
+    rec_free(b->ptr);
+    rec_free(b->row);
+    rec_free(b->is_used);
+    rec_free(b);
+}
+
+/* *yes: the plan of a query for one user scans the table. */
+static rec_status scans_table(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                              bool *yes, rec_err *err) {
+    sqlite3_stmt *st = NULL;
+    bool row = true, is_temp = sqlite3_stricmp(schema, "temp") == 0;
+    char *from = is_temp ? sqlite3_mprintf("\"%w\"", cfg->interactions)
+                         : sqlite3_mprintf("\"%w\".\"%w\"", schema, cfg->interactions);
+    rec_status s =
+        from ? sq_prepare(c->db, cfg->interactions, &st, err,
+                          "EXPLAIN QUERY PLAN SELECT 1 FROM %s AS t WHERE t.\"%w\" IN "
+                          "(?1, ?2)",
+                          from, cfg->user)
+             : rec_nomem(err);
+    *yes = false;
+    while (s == REC_OK && (s = sq_step(st, cfg->interactions, &row, err)) == REC_OK &&
+           row) {
+        const char *detail = (const char *)sqlite3_column_text(st, 3);
+        if (detail && strncmp(detail, "SCAN", 4) == 0) *yes = true;
+    }
+    sqlite3_finalize(st);
+    sqlite3_free(from);
+    return s;
+}
+
+static rec_status batch_read(sq_batch *b, history *h, rec_run *run, rec_err *err) {
+    history_row row;
+    for (size_t n = 0; b->n <= BATCH_MAX_ROWS; n++) {
+        rec_status s = next_row(h, &row, err);
+        if (s != REC_OK || !row.has_row) return s;
+        if (n % HISTORY_POLL_ROWS == 0 && (s = run_check(run, err)) != REC_OK) return s;
+        if (!row.has_user || row.what.item == KEYS_NONE) continue;
+        s = keyset_add(b->users, &row.user, &row.what.user, err);
+        if (s == REC_OK) s = rec_grow(&b->row, &b->cap, b->n + 1, sizeof *b->row, err);
+        if (s == REC_OK)
+            s = rec_grow(&b->is_used, &b->cap_used, b->n + 1, sizeof *b->is_used, err);
+        if (s != REC_OK) return s;
+        b->is_used[b->n] = row.is_used;
+        b->row[b->n++] = row.what;
+    }
+    return REC_OK;
+}
+
+/* Stable counting sort by user. */
+static rec_status batch_group(sq_batch *b, rec_err *err) {
+    size_t n_users = keyset_count(b->users);
+    interaction *row = rec_array(b->n, sizeof *row);
+    bool *is_used = rec_array(b->n, sizeof *is_used);
+    size_t *at = rec_zeros(n_users + 1, sizeof *at);
+    b->ptr = rec_zeros(n_users + 1, sizeof *b->ptr);
+    rec_status s = row && is_used && at && b->ptr ? REC_OK : rec_nomem(err);
+    for (size_t i = 0; s == REC_OK && i < b->n; i++) b->ptr[b->row[i].user + 1]++;
+    for (size_t u = 0; s == REC_OK && u < n_users; u++)
+        at[u + 1] = b->ptr[u + 1] += b->ptr[u];
+    for (size_t i = 0; s == REC_OK && i < b->n; i++) {
+        size_t to = at[b->row[i].user]++;
+        row[to] = b->row[i];
+        is_used[to] = b->is_used[i];
+    }
+    rec_free(at);
+    rec_free(b->row);
+    rec_free(b->is_used);
+    b->row = row;
+    b->is_used = is_used;
+    return s;
+}
+
+rec_status sq_batch_read(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                         const sq_keys *keys, sq_batch **out, rec_err *err) {
+    history h = {cfg, keys->user, keys->item, keys->items, NULL};
+    rec_run run;
+    bool scans = false;
+    *out = NULL;
+    rec_status s = scans_table(c, schema, cfg, &scans, err);
+    if (s != REC_OK || !scans) return s;
+    sq_run_init(c, &run, false);
+    sq_batch *b = rec_zeros(1, sizeof *b);
+    s = b && (b->users = keyset_new()) ? REC_OK : rec_nomem(err);
+    if (s == REC_OK) s = open_history(c, schema, &h, "", err);
+    if (s == REC_OK) s = batch_read(b, &h, &run, err);
+    sqlite3_finalize(h.st);
+    bool fits = s == REC_OK && b->n <= BATCH_MAX_ROWS;
+    if (fits) s = batch_group(b, err);
+    if (s == REC_OK && fits)
+        *out = b;
+    else
+        sq_batch_free(b);
+    return s;
+}
+
+rec_status sq_batch_user(const sq_batch *b, const rec_key *user, sq_interactions *out,
+                         bitmap *seen, rec_err *err) {
+    uint32_t u = keyset_find(b->users, user);
+    rec_status s = REC_OK;
+    for (size_t i = u == KEYS_NONE ? 0 : b->ptr[u]; u != KEYS_NONE && i < b->ptr[u + 1];
+         i++) {
+        bitmap_set(seen, b->row[i].item);
+        out->n_rows++;
+        if (b->is_used[i]) s = append(out, &b->row[i], err);
+        if (s != REC_OK) break;
+    }
     return s;
 }
 

@@ -14,7 +14,8 @@
  * that of its items=, else that of the member which knows most of its items (facets first), else all that any
  * member has.
  *
- * I1. A view never changes once it is built; whoever uses it holds a reference.
+ * I1. A view never changes once it is built (but for the batch of histories that it may come to hold); whoever
+ *     uses it holds a reference.
  * I2. model_item and catalog_item are inverse to each other where both are defined.
  * I3. Items that came after training get numbers from the model itself (extend) where it can; such a model is
  *     not shared with later views, because their items may differ.
@@ -394,6 +395,7 @@ static void view_free(sq_view *v) {
     rec_free(v->model_item);
     rec_free(v->catalog_item);
     rec_free(v->tie_item);
+    sq_batch_free(v->batch);
     loaded_unref(v->loaded);
     sq_cfg_clear(&v->cfg);
     rec_free(v->schema);

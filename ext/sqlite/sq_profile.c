@@ -161,13 +161,20 @@ rec_status sq_profile_finish(const sq_view *v, sq_profile *p, rec_err *err) {
     return finish(v, p, likes_of(&p->who), err);
 }
 
-static rec_status read_rows(const sq_view *v, sq_profile *p, rec_err *err) {
+/* Questions about this many users before the table is read as a whole, if it has no index. */
+#define BATCH_AFTER 3
+
+static rec_status read_rows(sq_view *v, sq_profile *p, rec_err *err) {
     if (!p->who.user || !v->cfg.interactions) return REC_OK;
     sq_interactions rows = {0};
     sq_frame frame = {0};
     sq_keys keys = {v->user_affinity, v->item_affinity, v->items};
     rec_status s = sq_enter(v->conn, &frame, v->schema, v->name, err);
-    if (s == REC_OK)
+    if (s == REC_OK && ++v->n_asked == BATCH_AFTER)
+        s = sq_batch_read(v->conn, v->schema, &v->cfg, &keys, &v->batch, err);
+    if (s == REC_OK && v->batch)
+        s = sq_batch_user(v->batch, p->who.user, &rows, &p->seen, err);
+    else if (s == REC_OK)
         s = sq_source_user(v->conn, v->schema, &v->cfg, p->who.user, &keys, &rows,
                            &p->seen, err);
     sq_leave(v->conn, &frame);
