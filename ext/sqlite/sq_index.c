@@ -31,7 +31,7 @@
  *
  * Cost: a write is four short nested statements; a search asks one (microseconds) first.
  */
-#include "sq.h"
+#include "sq_index.h"
 
 #include <inttypes.h>
 

@@ -10,7 +10,7 @@
  *
  * I1-I4 are those of sq_index.c. A check only reads, so it works on a read-only file.
  */
-#include "sq.h"
+#include "sq_index.h"
 
 #include <inttypes.h>
 

@@ -9,7 +9,7 @@
  *     rowid or the name of the table (its command column).
  * I2. Every option is one that the kind has; a refusal says what was found and what is allowed.
  */
-#include "sq.h"
+#include "sq_index.h"
 
 static const char *const hidden_names[] = {"distance", "k", "ef"};
 static const char *const rowid_names[] = {"rowid", "_rowid_", "oid"};

@@ -133,8 +133,8 @@ rec_status sq_generation_is_ancestor(sqlite3 *db, const char *schema, const char
 
 /* A missing row starts at counter 1; a damaged one is replaced with a fresh history, which no
  * memory agrees with, so everybody reloads. */
-rec_status sq_generation_next(const cell *v, bool is_same_transaction, sq_generation *out,
-                              bytes_writer *w, rec_err *err) {
+rec_status sq_generation_next(const cell *v, bool is_same_transaction,
+                              sq_generation *out, bytes_writer *w, rec_err *err) {
     size_t n_old = gen_is_valid(v) ? v->nbyte / PAIR_BYTES : 0;
     size_t skip = is_same_transaction && n_old > 0;
     *out = n_old > 0 ? pair_at(v->p, 0) : (sq_generation){0};

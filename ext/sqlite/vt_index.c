@@ -17,7 +17,7 @@
  * I4. Nothing but MATCH, k and ef is omitted from SQLite's own check. LIMIT is a hint and never
  *     cuts: rows beyond it are found by going on, so no version of SQLite can lose a row.
  */
-#include "sq.h"
+#include "sq_index.h"
 
 #define COST_LOOKUP   1.0
 #define COST_SCAN     500.0 /* I2 */

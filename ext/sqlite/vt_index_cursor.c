@@ -16,7 +16,7 @@
  * Cost of a MATCH: a generation check (microseconds), one pass over cells a predicate, one
  * pass over the vectors that are allowed.
  */
-#include "sq.h"
+#include "sq_index.h"
 
 typedef struct vt_index_cursor {
     sqlite3_vtab_cursor base;

@@ -11,7 +11,7 @@
  * I2. With a TEXT key the rowid is the slot, an internal number that cannot be written.
  * I3. A vector that an UPDATE does not name is copied in its stored form.
  */
-#include "sq.h"
+#include "sq_index.h"
 
 static int constraint(vt_index *vt, const char *kind) {
     const char *key = "rowid";

@@ -1,0 +1,164 @@
+/* sq_index.h - rec_index inside layer S.
+ *
+ *     sq_index_def     the parsed CREATE statement
+ *     sq_index         memory and shadow tables in step
+ *     sq_index_check   is what is stored sound; putting it in order
+ *     vt_index         the module: planning (vt_index), reading (_cursor), writing (_write)
+ *
+ *   vt_index_write --> sq_index --> shadow tables --> sq_memory --> vt_index_cursor
+ *                                   (the truth)       (index/)
+ *
+ * Nobody else includes this: other parts of the extension use a rec_index through SQL.
+ */
+#ifndef REC_SQ_INDEX_H
+#define REC_SQ_INDEX_H
+
+#include "sq.h"
+
+/* ---- sq_index_def.c ------------------------------------------------------------------------------------- */
+
+typedef enum { INDEX_KEY_ROWID, INDEX_KEY_INTEGER, INDEX_KEY_TEXT } index_key;
+typedef enum { FIELD_KEY, FIELD_VECTOR, FIELD_FILTER } index_role;
+typedef struct index_field { /* a declared column */
+    char *name, *type; /* owned; type as written */
+    index_role role;
+    char affinity;
+    int cell; /* column of the filter_table: 0 is the key, filters follow */
+} index_field;
+typedef struct sq_index_def { /* a CREATE statement of rec_index */
+    char *table; /* owned */
+    index_field *field;
+    size_t n_field;
+    int n_filter;     /* filter columns c0.. */
+    int vector_field; /* its number */
+    index_key key;
+    vec_type type;
+    index_cfg cfg; /* kind and codes point at constants */
+    char what[160]; /* "rec_index(movie_vec)": how messages begin */
+} sq_index_def;
+/* The hidden columns follow the declared ones, in this order. */
+enum { INDEX_DISTANCE, INDEX_K, INDEX_EF, INDEX_COMMAND, INDEX_N_HIDDEN };
+rec_status sq_index_def_parse(const sq_args *args, const char *table, sq_index_def *out, rec_err *err);
+void sq_index_def_clear(sq_index_def *d);
+/* REC_RANGE if the table may not be called `table`: a column has that name. */
+rec_status sq_index_def_check_name(const sq_index_def *d, const char *table, rec_err *err);
+char *sq_index_def_sql(const sq_index_def *d); /* for declare_vtab; sqlite3_free */
+
+/* ---- sq_index.c --------------------------------------------------------------------------------------- */
+
+/* Memory of one index at one generation; counted, so that a cursor keeps what it reads from. */
+typedef struct sq_memory {
+    int n_ref;
+    rec_index *ix;
+    filter_table *cells; /* column 0 = key, then the filter columns */
+    size_t n_slots;
+} sq_memory;
+/* Nested statements that are kept while a table object lives. */
+enum {
+    INDEX_ST_GEN_GET,
+    INDEX_ST_GEN_SET,
+    INDEX_ST_FIND,
+    INDEX_ST_FREE,
+    INDEX_ST_NEXT_CHUNK,
+    INDEX_ST_CHUNK_SET,
+    INDEX_ST_CHUNK_UNSET,
+    INDEX_ST_INSERT,
+    INDEX_ST_REPLACE,
+    INDEX_ST_DELETE,
+    INDEX_ST_CHUNK_ROWS,
+    INDEX_ST_NEWER,
+    INDEX_ST_N
+};
+
+typedef struct index_segment {
+    sq_generation gen;
+    size_t first; /* touched[first..] were written under it or later */
+} index_segment;
+
+struct sq_index { /* the connection's entry for (schema, name) */
+    sq_index *next;
+    sq_conn *conn;
+    char *schema, *name;
+    int n_ref; /* virtual table objects */
+    sqlite3_stmt *st[INDEX_ST_N];
+    sq_memory *mem;
+    index_segment *segment;
+    size_t n_segment, cap_segment;
+    uint32_t *touched;
+    size_t n_touched, cap_touched, n_applied;
+    bool want_bump;     /* I1 */
+    bool has_bumped;    /* in the transaction that is open */
+    sq_generation last; /* the pair that our last write stored */
+    int64_t first_free; /* no free slot in chunks below, as of `last` */
+};
+
+#define INDEX_FORMAT 1 /* row 'format' of <t>_state */
+
+void sq_memory_unref(sq_memory *m);
+extern const char *const sq_index_shadow[]; /* suffixes, NULL-terminated */
+
+rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *d, rec_err *err);
+/* The connection's entry for (schema, name); one reference a virtual table object. */
+rec_status sq_index_open(sq_conn *c, const char *schema, const char *name, sq_index **out,
+                         rec_err *err);
+void sq_index_close(sq_index *ix);
+void sq_index_forget(sq_index *ix);       /* drop what is in memory */
+/* A transaction or savepoint began or ended: the next write makes a new generation. */
+void sq_index_boundary(sq_index *ix, bool is_transaction);
+void sq_index_free_all(sq_conn *c); /* the last reference to a connection is going */
+/* Memory in step with the tables of this snapshot; release with sq_memory_unref. */
+rec_status sq_index_memory(sq_index *ix, const sq_index_def *d, sq_memory **out, rec_err *err);
+
+typedef struct sq_index_row {
+    cell id;        /* integer or text */
+    const void *v;  /* stored form, or NULL */
+    cell *filter;   /* [n_filter], affinity applied */
+} sq_index_row;
+#define SQ_NO_SLOT (-1)
+rec_status sq_index_find(sq_index *ix, const sq_index_def *d, const cell *id, int64_t *slot,
+                         rec_err *err);
+/* Write a row at a slot (SQ_NO_SLOT: the smallest free one); another row of the same id goes away. */
+rec_status sq_index_put(sq_index *ix, const sq_index_def *d, const sq_index_row *row,
+                        int64_t *slot, rec_err *err);
+rec_status sq_index_delete(sq_index *ix, const sq_index_def *d, int64_t slot, rec_err *err);
+rec_status sq_index_max_id(sq_index *ix, const sq_index_def *d, int64_t *out, rec_err *err);
+/* Rows as statement columns: slot, id, v, c0.. . `where` is SQL over slot and id with ?1, or "". */
+rec_status sq_index_select(sq_index *ix, const sq_index_def *d, const char *where,
+                           sqlite3_stmt **out, rec_err *err);
+
+/* ---- sq_index_check.c ------------------------------------------------------------------------------------ */
+
+rec_status sq_index_row_sum(const sq_index_def *d, const sq_index_row *row, int64_t *out, rec_err *err);
+rec_status sq_index_check_id(const sq_index_def *d, int64_t slot, const cell *id, rec_err *err);
+rec_status sq_index_check_vector(const sq_index_def *d, int64_t slot, const cell *v, rec_err *err);
+/* Slots without gaps and _chunks anew. rebuild also replaces a lost or damaged state row. */
+rec_status sq_index_rebuild(sq_index *ix, const sq_index_def *d, rec_err *err);
+rec_status sq_index_optimize(sq_index *ix, const sq_index_def *d, rec_err *err);
+/* REC_CORRUPT with what is wrong. is_quick: structure without checksums. */
+rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick, rec_err *err);
+
+/* ---- vt_index.c, vt_index_cursor.c, vt_index_write.c ------------------------------------------------------- */
+
+typedef struct vt_index {
+    sqlite3_vtab base;
+    sq_conn *conn;
+    sq_index *ix;
+    sq_index_def def;
+    char *schema;
+} vt_index;
+
+/* Plans: <t>_rows whole, by key, by slot; or a search. */
+enum { PLAN_SCAN, PLAN_LOOKUP, PLAN_SLOT, PLAN_MATCH };
+/* Field of a column number: declared columns, and the rowid where it is the key. NULL: another. */
+const index_field *vt_index_field(const vt_index *vt, int column);
+int vt_index_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
+int vt_index_close(sqlite3_vtab_cursor *base);
+int vt_index_filter(sqlite3_vtab_cursor *base, int idx_num, const char *idx_str, int argc,
+                    sqlite3_value **argv);
+int vt_index_next(sqlite3_vtab_cursor *base);
+int vt_index_eof(sqlite3_vtab_cursor *base);
+int vt_index_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int column);
+int vt_index_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out);
+int vt_index_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
+
+#endif
