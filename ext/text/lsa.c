@@ -496,6 +496,10 @@ float lsa_idf(const lsa *l, uint32_t term) {
     return l->idf[term];
 }
 
+uint32_t lsa_df(const lsa *l, uint32_t term) {
+    return l->df[term];
+}
+
 const float *lsa_term_vector(const lsa *l, uint32_t term) {
     return mat_row(&l->v, term);
 }

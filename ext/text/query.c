@@ -404,7 +404,7 @@ static void doubt_leftovers(query_state *q) {
                 q, i,
                 " cheap cheapest affordable expensive recent latest newest old older "
                 "oldest newer short shorter long longer longest shortest rated popular "
-                "underrated modern highly cheaper "))
+                "underrated modern highly cheaper last past decade decades "))
             query_doubt(q, 0.2);
         char stem[TOKEN_MAX_BYTES + 1];
         memcpy(stem, q->w[i].t.text, q->w[i].t.n_text);

@@ -194,6 +194,7 @@ typedef struct mention {
 
 /* Behind "about a", "set in", "who": the story, not the kind of item. */
 static bool is_story(const query_state *q, size_t i, facet_role role) {
+    if (word_in(q, i, " for with ")) return false; /* "... about dogs for children" */
     for (size_t k = 1; k <= 5 && k <= i; k++) {
         size_t at = i - k;
         if (word_in(q, at, " who whose where when "))

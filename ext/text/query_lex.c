@@ -199,7 +199,8 @@ bool word_is_vague(const query_state *q, size_t i) {
         return i && word_in(q, i - 1, " i we id would you they ");
     return word_in(
         q, i,
-        " set language languages good nice great best cool decent awesome amazing "
+        " set year years preferably ideally especially mostly mood language languages "
+        "good nice great best cool decent awesome amazing "
         "favorite favourite "
         "favorites "
         "favourites excellent interesting recommend recommendation recommendations "

@@ -19,7 +19,12 @@
 #define NEGATION_MAX_WORDS 10
 
 static const char *const cue_words[] = {
+    "not a big fan of",
+    "not a fan of",
     "not interested in",
+    "not keen on",
+    "not fond of",
+    "not into",
     "anything else than",
     "do not want",
     "do not like",
@@ -175,7 +180,19 @@ void query_negation(query_state *q) {
         if (!word_is_free(q, i) || q->w[i].is_negated || q->w[i].is_quoted) continue;
         if (query_phrase_at(q, i, &e, &n_entry) > 1) continue; /* "Non-fiction" */
         if (words_at(q, i, "nothing but")) words_use(q, i, 2, USE_RULE);
+        if (word_is(q, i, "free") && q->w[i].is_joined && i &&
+            query_phrase_at(q, i - 1, &e, &n_entry) == 1) { /* "horror-free" */
+            q->w[i - 1].is_negated = true;
+            words_use(q, i, 1, USE_NOT);
+            continue;
+        }
         if (!(n = cue_at(q, i))) continue;
+        if (word_is(q, i, "non")) { /* "non-animated": the one word */
+            size_t n_phrase = query_phrase_at(q, i + 1, &e, &n_entry);
+            for (size_t k = 0; k < n_phrase; k++) q->w[i + 1 + k].is_negated = true;
+            if (n_phrase) words_use(q, i, 1, USE_NOT);
+            continue;
+        }
         if (mark_scope(q, i + n))
             words_use(q, i, n, USE_NOT);
         else

@@ -287,7 +287,11 @@ static void read_left(const query_state *q, expression *x) {
         x->implied = r->role;
         x->begin = i - skip - n;
         size_t k = x->begin;
-        if (k && word_in(q, k - 1, " any anything much significantly ")) k--;
+        for (int skip_more = 0; skip_more < 2; skip_more++)
+            if (k && word_in(q, k - 1,
+                             " any anything much significantly made released published "
+                             "produced shot filmed written that was were is are "))
+                k--;
         if (x->op != OP_EQ && k && is_not(q, k - 1) && word_is_free(q, k - 1)) {
             bool has_own = r->words[0] == 'n' && r->words[1] == 'o';
             if (!has_own) x->op = negate(x->op), x->begin = k - 1;
@@ -295,6 +299,10 @@ static void read_left(const query_state *q, expression *x) {
             x->is_denied = true;
             x->begin = k - 1;
         }
+    } else if (i && word_is_free(q, i - 1) &&
+               word_in(q, i - 1, " except excluding not ")) {
+        x->is_denied = true; /* "any year except 1995" */
+        x->begin = i - 1;
     }
     for (size_t k = 0; k < 3 && x->begin > k; k++) {
         size_t at = x->begin - k - 1;

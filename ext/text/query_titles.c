@@ -26,6 +26,8 @@
 
 #define TITLE_MIN_SIMILAR 0.75
 #define TITLE_MAX_SPAN    14
+#define TITLE_TOPIC_DF \
+    10 /* a word of so many descriptions is a topic before it is a title */
 
 /* ---- spans ---------------------------------------------------------------------------- */
 
@@ -139,7 +141,7 @@ static size_t similar_at(query_state *q, size_t i, uint32_t *key, double *score)
 }
 
 /* The title that begins at word i behind a sign of one; returns its words. */
-static size_t title_at(query_state *q, size_t i, bool is_disliked) {
+static size_t title_at(query_state *q, size_t i, bool is_disliked, bool is_sure) {
     uint32_t key = KEYS_NONE;
     bool is_short;
     double score = 1;
@@ -149,7 +151,8 @@ static size_t title_at(query_state *q, size_t i, bool is_disliked) {
     size_t n = exact_at(q, i, &key, &is_short);
     if (n && !is_plausible(q, i, n)) n = 0;
     size_t skip = word_in(q, i, " a an the some ") ? 1 : 0;
-    if (!n && !query_phrase_at(q, i + skip, &e, &n_entry))
+    is_sure |= i + skip < q->n && q->w[i + skip].is_capital;
+    if (!n && is_sure && !query_phrase_at(q, i + skip, &e, &n_entry))
         n = similar_at(q, i, &key, &score);
     if (n) add_hit(q, i, n, key, score, is_disliked);
     return n;
@@ -259,11 +262,11 @@ static bool is_wish(const query_state *q, size_t i) {
 }
 
 /* Titles behind a cue, joined by commas, "and", "or". Returns whether there was one. */
-static bool titles_behind(query_state *q, size_t i, bool is_disliked) {
+static bool titles_behind(query_state *q, size_t i, bool is_disliked, bool is_sure) {
     bool any = false;
     for (;;) {
         size_t skip = 0, n;
-        while (!(n = title_at(q, i + skip, is_disliked)) &&
+        while (!(n = title_at(q, i + skip, is_disliked, is_sure)) &&
                word_in(q, i + skip, " the movie film book novel films movies series "))
             skip++;
         if (!n) return any;
@@ -293,7 +296,7 @@ static void find_cued(query_state *q) {
         const cue *c = cue_at(q, i, &n);
         if (!c || is_wish(q, i)) continue;
         bool is_negated = is_negated_before(q, i);
-        if (titles_behind(q, i + n, c->is_disliked || is_negated)) {
+        if (titles_behind(q, i + n, c->is_disliked || is_negated, !c->is_verb)) {
             words_use(q, i, n, USE_RULE);
             if (is_negated && word_is_free(q, i - 1)) words_use(q, i - 1, 1, USE_RULE);
             i += n - 1;
@@ -309,7 +312,7 @@ static void find_quoted(query_state *q) {
     for (size_t i = 0; i < q->n; i++) {
         if (!q->w[i].is_quoted || !word_is_free(q, i) || (i && q->w[i - 1].is_quoted))
             continue;
-        if (!title_at(q, i, is_negated_before(q, i))) query_doubt(q, 0.2);
+        if (!title_at(q, i, is_negated_before(q, i), true)) query_doubt(q, 0.2);
     }
 }
 
@@ -380,6 +383,14 @@ static bool is_leading(const query_state *q, size_t i) {
         "need let lets us just start stream rent order ");
 }
 
+/* One small-letter word may be what a film is about: "vampires". */
+static bool is_topic_word(const query_state *q, size_t i) {
+    char stem[TOKEN_MAX_BYTES + 1];
+    memcpy(stem, q->w[i].t.text, q->w[i].t.n_text);
+    uint32_t t = lsa_find_term(q->l, stem, stem_english(stem, q->w[i].t.n_text));
+    return t != KEYS_NONE && lsa_df(q->l, t) >= TITLE_TOPIC_DF;
+}
+
 static bool find_whole(query_state *q) {
     const vocab_entry *e;
     size_t n_entry, end = q->n;
@@ -400,9 +411,8 @@ static bool find_whole(query_state *q) {
             const uint32_t *items;
             bool is_short;
             titles_items(catalog_titles(q->c), key, &items, &is_short);
-            /* One small-letter word may be a topic: "samurai". */
             bool is_plain = n == 1 && !q->w[i].is_capital && !q->w[i].is_quoted && !i;
-            if (is_plain && is_short) continue;
+            if (is_plain && (q->l ? is_topic_word(q, i) : is_short)) continue;
             if (is_plain) query_doubt(q, 0.12);
             if (cut) {
                 size_t m = titles_items(catalog_titles(q->c), key, &items, &is_short),
@@ -420,25 +430,37 @@ static bool find_whole(query_state *q) {
     return false;
 }
 
-/* Behind "find", "play" ..., or all in capitals, and nothing else: a misspelt title. */
+/* Does everything look like a title: capitals, or only words that titles have? */
+static bool looks_like_title(const query_state *q) {
+    bool is_name = true, is_known = true;
+    for (size_t j = 0; j < q->n; j++) {
+        const token *t = &q->w[j].t;
+        is_name &= q->w[j].is_capital || t->is_stop || q->w[j].has_number;
+        is_known &= titles_has_word(catalog_titles(q->c), t->text, t->n_text) ||
+                    word_in(q, j, " a an and ");
+    }
+    return q->n >= 2 && q->n <= 10 && (is_name || is_known);
+}
+
+/* Behind "find", "play" ..., or when nothing else is there: a title not quite right. */
 static bool find_whole_similar(query_state *q) {
     size_t i = 0, n_entry;
     const vocab_entry *e;
     while (is_leading(q, i) && i + 1 < q->n) i++;
-    bool is_name = q->n >= 2 && q->n <= 6;
-    for (size_t j = 0; j < q->n; j++)
-        is_name &= q->w[j].is_capital || q->w[j].t.is_stop || q->w[j].has_number;
-    if (is_name)
+    if (looks_like_title(q))
         i = 0;
     else if (!i || !word_in(q, 0, " find play watch open show search where "))
         return false;
     for (size_t j = i; j < q->n; j++)
-        if (query_phrase_at(q, j, &e, &n_entry) || q->w[j].has_number) return false;
+        if (query_phrase_at(q, j, &e, &n_entry) ||
+            (q->w[j].has_number && q->w[j].number > 100))
+            return false;
     uint32_t key;
     double score;
     size_t n = similar_at(q, i, &key, &score);
     if (i + n != q->n || score < 0.85) return false;
     add_hit(q, i, n, key, score, false);
+    query_doubt(q, 0.1);
     words_use(q, 0, i, USE_RULE);
     return q->is_title_request = true;
 }

@@ -130,6 +130,7 @@ const char *lsa_surface(const lsa *l, uint32_t term, size_t *nbyte); /* most com
 bool lsa_term_is_feature(const lsa *l, uint32_t term);
 uint32_t lsa_find_term(const lsa *l, const char *stem, size_t nbyte); /* KEYS_NONE if unknown */
 float lsa_idf(const lsa *l, uint32_t term);
+uint32_t lsa_df(const lsa *l, uint32_t term); /* documents that have it */
 const float *lsa_term_vector(const lsa *l, uint32_t term);
 void lsa_free(lsa *l);
 void lsa_write(const lsa *l, bytes_writer *w);
