@@ -12,7 +12,8 @@
  * so in `source`, and in a hybrid it speaks only where nobody else does, below everything that was said.
  *
  * A sentence goes to the members that read texts. It asks for something in particular, so it halves the share of
- * those that do not.
+ * those that do not; words of lexical= and likeness to the items that a request names as examples are parts of their
+ * own.
  *
  * I1. Scores are finite and of length n = items of the catalogue.
  * I2. source[i] is the strongest statement on item i: model or fold_in, content, popularity.
@@ -26,6 +27,10 @@
 
 #define QUERY_CF_SHARE \
     0.5 /* of a collaborative member's weight that is left when there is a sentence */
+#define QUERY_REPEAT \
+    3 /* the words of the request against those that a rewrite added to them */
+#define QUERY_MAX_ADDED 4
+#define EXAMPLE_WEIGHT  1.5 /* a named example says more than the words around it */
 #define FALLBACK_DROP \
     1.0 /* how far below the last blended score the items of nobody begin */
 
@@ -93,8 +98,11 @@ static rec_status ask_text(const sq_who *who, asked *a, rec_err *err) {
         query = r->query;
         n = strlen(query);
     }
-    if (query) bytes_put(&a->text, query, n);
-    for (size_t i = 0; r && i < r->expansions.n; i++) {
+    for (int i = 0; query && i < QUERY_REPEAT; i++) {
+        bytes_put(&a->text, query, n);
+        bytes_puts(&a->text, " ");
+    }
+    for (size_t i = 0; r && i < r->expansions.n && i < QUERY_MAX_ADDED; i++) {
         bytes_puts(&a->text, " ");
         bytes_puts(&a->text, r->expansions.a[i]);
     }
@@ -130,8 +138,9 @@ static rec_status ask(const sq_view *v, const sq_profile *p, asked *a, rec_err *
     return ask_text(&p->who, a, err);
 }
 
-static bool has_sentence(const sq_who *who) {
+static bool has_request(const sq_who *who) {
     const query_request *r = who->request;
+    if (r && r->n_like) return true;
     return (who->query && who->n_query) ||
            (r && ((r->query && r->query[0]) || r->expansions.n));
 }
@@ -196,9 +205,9 @@ static rec_status score_model(sq_view *v, const sq_profile *p, sq_scores *out,
 typedef struct blend {
     sq_view *v;
     const sq_profile *p;
-    sq_scores *member;                   /* [n_member] owned */
-    float *part[HYBRID_MAX_MEMBERS + 1]; /* [n] owned: over the items of the hybrid */
-    hybrid_part desc[HYBRID_MAX_MEMBERS + 1];
+    sq_scores *member;               /* [n_member] owned */
+    float *part[HYBRID_MAX_MEMBERS]; /* [n] owned: over the items of the hybrid */
+    hybrid_part desc[HYBRID_MAX_MEMBERS];
     size_t n_part;
     sq_scores *out;
 } blend;
@@ -228,7 +237,7 @@ static rec_status add_part(blend *b, double weight, bool is_content, rec_err *er
 static rec_status score_member(blend *b, size_t m, rec_run *run, rec_err *err) {
     const struct sq_view_member *mem = &b->v->member[m];
     double weight = mem->weight;
-    if (!mem->is_content && has_sentence(&b->p->who)) weight *= QUERY_CF_SHARE;
+    if (!mem->is_content && has_request(&b->p->who)) weight *= QUERY_CF_SHARE;
 
     rec_status s = sq_score(mem->view, &b->p->member[m], run, &b->member[m], err);
     if (s == REC_OK) s = add_part(b, weight, mem->is_content, err);
@@ -324,16 +333,42 @@ static rec_status blend_parts(blend *b, rec_err *err) {
     return s;
 }
 
-static rec_status add_lexical(blend *b, rec_err *err) {
-    const sq_view *v = b->v;
-    if (!v->cfg.lexical || !has_sentence(&b->p->who) ||
-        v->n_member >= HYBRID_MAX_MEMBERS)
-        return REC_OK;
+/* What a part of the request weighs: as much as the members that read, together. */
+static double query_share(const sq_view *v) {
     double share = 0;
     for (size_t m = 0; m < v->n_member; m++)
         if (v->member[m].is_content) share += v->member[m].weight;
-    rec_status s = add_part(b, share > 0 ? share / 2 : 0.5, true, err);
+    return share > 0 ? share : 0.5;
+}
+
+static rec_status add_lexical(blend *b, rec_err *err) {
+    const sq_view *v = b->v;
+    if (!v->cfg.lexical || !has_request(&b->p->who) || b->n_part >= HYBRID_MAX_MEMBERS)
+        return REC_OK;
+    rec_status s = add_part(b, query_share(v) / 2, true, err);
     return s == REC_OK ? sq_lexical(v, &b->p->who, b->part[b->n_part - 1], err) : s;
+}
+
+/* How alike every item is to those that the request names as examples: a part of its own, because one item
+ * among the hundreds of a long history would hardly be felt. */
+static rec_status add_examples(blend *b, rec_err *err) {
+    const query_request *r = b->p->who.request;
+    sq_view *v = b->v;
+    if (!r || !r->n_like || b->n_part >= HYBRID_MAX_MEMBERS) return REC_OK;
+    float *one = rec_array(b->out->n, sizeof *one);
+    rec_status s =
+        one ? add_part(b, EXAMPLE_WEIGHT * query_share(v), true, err) : rec_nomem(err);
+    float *sum = s == REC_OK ? b->part[b->n_part - 1] : NULL;
+    for (size_t i = 0; s == REC_OK && i < b->out->n; i++) sum[i] = 0;
+    for (size_t k = 0; s == REC_OK && k < r->n_like; k++) {
+        score_source ignored;
+        if (r->like_items[k] >= b->out->n) continue;
+        s = sq_similar(v, r->like_items[k], one, &ignored, err);
+        for (size_t i = 0; s == REC_OK && i < b->out->n; i++)
+            if (isfinite(one[i])) sum[i] += one[i];
+    }
+    rec_free(one);
+    return s;
 }
 
 static rec_status score_hybrid(sq_view *v, const sq_profile *p, rec_run *run,
@@ -346,6 +381,7 @@ static rec_status score_hybrid(sq_view *v, const sq_profile *p, rec_run *run,
     for (size_t m = 0; m < v->n_member && s == REC_OK; m++)
         s = score_member(&b, m, run, err);
     if (s == REC_OK) s = add_lexical(&b, err);
+    if (s == REC_OK) s = add_examples(&b, err);
     if (s == REC_OK) s = blend_parts(&b, err);
     blend_clear(&b);
     if (s != REC_OK) sq_scores_clear(out);
