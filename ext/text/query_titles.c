@@ -24,8 +24,10 @@
  */
 #include "query.h"
 
-#define TITLE_MIN_SIMILAR 0.75
-#define TITLE_MAX_SPAN    14
+#define TITLE_MIN_SIMILAR   0.75
+#define TITLE_WHOLE_SIMILAR 0.82
+#define TITLE_MAX_SPAN      14
+#define TITLE_LENGTH_BONUS  0.05
 #define TITLE_TOPIC_DF \
     10 /* a word of so many descriptions is a topic before it is a title */
 
@@ -117,23 +119,31 @@ static bool ends_span(const query_state *q, size_t i) {
         "were not no newer older cheaper shorter longer i ");
 }
 
+/* Similarity of the span to the nearest title; 0 where none is meant. */
+static double similar_span(query_state *q, size_t i, size_t n, uint32_t *key) {
+    title_key k;
+    double score;
+    key_at(q, i, n, &k);
+    if (!k.n_words || !is_plausible(q, i, n) || word_is_generic(q, i + n - 1)) return 0;
+    if ((n == 1 && k.n < 5) || q->n_similar++ >= QUERY_MAX_SIMILAR) return 0;
+    *key = titles_fuzzy(catalog_titles(q->c), &k, &score);
+    if (*key == KEYS_NONE || score < TITLE_MIN_SIMILAR) return 0;
+    return score > 0.99 ? 0.99 : score;
+}
+
+/* The best span from i on; a longer one may be a little less similar. */
 static size_t similar_at(query_state *q, size_t i, uint32_t *key, double *score) {
     size_t best_n = 0;
-    *score = 0;
     bool is_quoted = i < q->n && q->w[i].is_quoted;
+    *score = 0;
     for (size_t n = 1; n <= TITLE_MAX_SPAN && i + n <= q->n; n++) {
         size_t j = i + n - 1;
-        if (n > 1 && (q->w[j].t.after_break && !is_quoted)) break;
+        uint32_t found = KEYS_NONE;
+        if (n > 1 && q->w[j].t.after_break && !is_quoted) break;
         if (is_quoted ? !q->w[j].is_quoted : ends_span(q, j)) break;
-        title_key k;
-        double s;
-        key_at(q, i, n, &k);
-        if (!k.n_words || !is_plausible(q, i, n) || word_is_generic(q, j)) continue;
-        if (n == 1 && k.n < 5) continue;
-        if (q->n_similar++ >= QUERY_MAX_SIMILAR) break;
-        uint32_t found = titles_fuzzy(catalog_titles(q->c), &k, &s);
-        if (found == KEYS_NONE || s < TITLE_MIN_SIMILAR || s < *score) continue;
-        *score = s > 0.99 ? 0.99 : s;
+        double s = similar_span(q, i, n, &found);
+        if (s == 0 || s + TITLE_LENGTH_BONUS < *score) continue;
+        *score = s;
         *key = found;
         best_n = n;
     }
@@ -455,10 +465,10 @@ static bool find_whole_similar(query_state *q) {
         if (query_phrase_at(q, j, &e, &n_entry) ||
             (q->w[j].has_number && q->w[j].number > 100))
             return false;
-    uint32_t key;
-    double score;
-    size_t n = similar_at(q, i, &key, &score);
-    if (i + n != q->n || score < 0.85) return false;
+    uint32_t key = KEYS_NONE;
+    size_t n = q->n - i;
+    double score = n <= TITLE_MAX_SPAN ? similar_span(q, i, n, &key) : 0;
+    if (score < TITLE_WHOLE_SIMILAR) return false;
     add_hit(q, i, n, key, score, false);
     query_doubt(q, 0.1);
     words_use(q, 0, i, USE_RULE);
