@@ -9,7 +9,7 @@ CREATE VIRTUAL TABLE about USING rec_model(
   facets='genres[|], year, language, runtime',
   interactions=ratings, user=user_id, value=rating, time=rated_at, feedback=explicit);
 CREATE VIRTUAL TABLE reader USING rec_model(
-  algorithm=hybrid, cf=taste, content=about, gate='weighted(.6)', eligible=in_stock_now);
+  algorithm=hybrid, cf=taste, content=about, gate='weighted(.7)', eligible=in_stock_now);
 SELECT rec_train('taste');
 SELECT rec_train('about');
 SELECT rec_train('reader');

@@ -618,7 +618,7 @@ static size_t content_nbyte(const rec_model *m) {
 // clang-format off
 static const model_option content_options[] = {
     {"embedder", OPT_FORM, LSA_MIN_DIM, LSA_MAX_DIM, "lsa(256)", "lsa", "what turns text into vectors, and their length"},
-    {"text_weight", OPT_REAL, 0, 1, "0.6", NULL, "share of the sentence where there is a history too"},
+    {"text_weight", OPT_REAL, 0, 1, "0.5", NULL, "share of the sentence where there is a history too"},
     {"min_df", OPT_INT, 1, 1000, NULL, NULL, "words in fewer items are dropped; default 2, small catalogues 1"},
     {"max_df", OPT_REAL, 0.001, 1, NULL, NULL, "words in a larger share of the items are dropped; default .3"},
 };

@@ -11,7 +11,7 @@
  * "Never empty without cause": every item of the catalogue gets a finite score for anybody. What falls back says
  * so in `source`, and in a hybrid it speaks only where nobody else does, below everything that was said.
  *
- * A sentence goes to the members that read texts. It asks for something in particular, so it halves the share of
+ * A sentence goes to the members that read texts. It asks for something in particular, so it lowers the share of
  * those that do not; words of lexical= and likeness to the items that a request names as examples are parts of their
  * own.
  *
@@ -26,7 +26,7 @@
 #include <math.h>
 
 #define QUERY_CF_SHARE \
-    0.5 /* of a collaborative member's weight that is left when there is a sentence */
+    0.8 /* of a collaborative member's weight that is left when there is a sentence */
 #define QUERY_REPEAT \
     3 /* the words of the request against those that a rewrite added to them */
 #define QUERY_MAX_ADDED 4

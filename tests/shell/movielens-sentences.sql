@@ -34,6 +34,10 @@ INSERT INTO sentence(text) VALUES
 CREATE TEMP TABLE reader_of(user_id INTEGER PRIMARY KEY);
 INSERT INTO reader_of VALUES (309), (210);
 CREATE TEMP TABLE request AS SELECT id, text, llm_rewrite(text, 'reader') AS q FROM sentence;
+CREATE TEMP TABLE fits AS SELECT s.id, m.movie_id FROM request s CROSS JOIN movies m WHERE m.in_stock
+  AND rec_match(s.q -> 'filters', json_object('year', m.year, 'genres', m.genres, 'language', m.language,
+                                              'runtime', m.runtime), 'reader');
+CREATE INDEX temp.fits_id ON fits(id, movie_id);
 CREATE TEMP TABLE answer AS
   SELECT s.id, u.user_id, x.rank, x.id AS movie_id, x.status
     FROM request s CROSS JOIN reader_of u CROSS JOIN llm_rerank(s.q ->> 'query',
@@ -43,26 +47,26 @@ CREATE TEMP TABLE answer AS
                 WHERE m.in_stock = 1 ORDER BY r.rank LIMIT 50))) AS x
    WHERE x.rank <= 10;
 CREATE TEMP TABLE broken(what TEXT, id INTEGER, detail TEXT);
-INSERT INTO broken SELECT 'filter', a.id, s.q ->> 'filters' || ' fails in ' || m.title
-  FROM answer a JOIN request s USING (id) JOIN movies m USING (movie_id)
- WHERE NOT rec_match(s.q -> 'filters', json_object('year', m.year, 'genres', m.genres, 'language', m.language,
-                                                   'runtime', m.runtime), 'reader');
+INSERT INTO broken SELECT 'filter', a.id, s.q ->> 'filters' || ' fails in ' || a.movie_id
+  FROM answer a JOIN request s USING (id) WHERE NOT EXISTS (SELECT 1 FROM fits f WHERE f.id = a.id AND f.movie_id = a.movie_id);
 INSERT INTO broken SELECT 'consumed', a.id, m.title FROM answer a JOIN ratings r USING (user_id, movie_id) JOIN movies m USING (movie_id);
 INSERT INTO broken SELECT 'stock', a.id, m.title FROM answer a JOIN movies m USING (movie_id) WHERE m.in_stock = 0;
 INSERT INTO broken SELECT 'rows', s.id, 'user ' || u.user_id || ' got ' || count(a.movie_id)
   FROM request s CROSS JOIN reader_of u LEFT JOIN answer a ON a.id = s.id AND a.user_id = u.user_id
  GROUP BY s.id, u.user_id
-HAVING count(a.movie_id) < min(10, (SELECT count(*) FROM movies m WHERE m.in_stock
-         AND NOT EXISTS (SELECT 1 FROM ratings r WHERE r.user_id = u.user_id AND r.movie_id = m.movie_id)
-         AND rec_match(s.q -> 'filters', json_object('year', m.year, 'genres', m.genres, 'language', m.language,
-                                                     'runtime', m.runtime), 'reader')));
+HAVING count(a.movie_id) < min(10, (SELECT count(*) FROM fits f WHERE f.id = s.id
+         AND NOT EXISTS (SELECT 1 FROM ratings r WHERE r.user_id = u.user_id AND r.movie_id = f.movie_id)));
 INSERT INTO broken SELECT 'twice', id, 'user ' || user_id FROM answer GROUP BY id, user_id, movie_id HAVING count(*) > 1;
+-- Two people of disjoint taste get different lists, unless the sentence leaves little to choose from: fewer than 60
+-- films in stock pass its filters and hold the words that are left.
+CREATE TEMP TABLE choice AS SELECT s.id, (SELECT count(*) FROM fits f WHERE f.id = s.id
+    AND (s.words IS NULL OR f.movie_id IN (SELECT rowid FROM movies_fts WHERE movies_fts MATCH s.words))) AS n
+  FROM (SELECT id, '"' || replace(nullif(trim(q ->> 'query'), ''), ' ', '" "') || '"' AS words FROM request) s;
 INSERT INTO broken SELECT 'same list', a.id, count(*) || ' of 10 shared'
   FROM answer a JOIN answer b ON a.id = b.id AND a.movie_id = b.movie_id AND a.user_id < b.user_id
-  JOIN (SELECT s.id, (SELECT count(*) FROM movies m WHERE m.in_stock AND rec_match(s.q -> 'filters',
-          json_object('year', m.year, 'genres', m.genres, 'language', m.language, 'runtime', m.runtime), 'reader')) AS n
-          FROM request s) c ON c.id = a.id AND c.n >= 40
+  JOIN choice c ON c.id = a.id AND c.n >= 60
  GROUP BY a.id HAVING count(*) > 5;
+SELECT 'sentences with a choice: ' || count(*) FROM choice WHERE n >= 60;
 -- The sentences must have been understood at all: at least 22 of 30 carry a filter, a liked film or an exclusion.
 INSERT INTO broken SELECT 'understood', NULL, n || ' of 30' FROM (SELECT count(*) AS n FROM request
   WHERE q ->> 'filters' <> '{}' OR q ->> 'like_items' <> '[]' OR q ->> 'exclude' <> '[]') WHERE n < 22;
