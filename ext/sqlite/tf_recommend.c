@@ -84,7 +84,7 @@ static rec_status ranked_new(ranked **out, rec_err *err) {
 
 /* Someone with hundreds of rows would not notice one more: what a request names as an example is
  * therefore also asked for on its own, as if by somebody new, and has this share of the score. */
-#define LIKE_SHARE .5
+#define LIKE_SHARE .45
 
 static rec_status blend_likes(ranked *r, const sq_profile *p, const bitmap *allowed,
                               rec_run *run, rec_err *err) {
