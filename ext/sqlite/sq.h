@@ -592,6 +592,7 @@ cell tf_title_cell(const sq_view *v, uint32_t item); /* NULL without a title */
 /* The view, or the first of its members, that reads interactions / has facets; NULL if none does. */
 const sq_view *tf_with_interactions(const sq_view *v);
 const sq_view *tf_with_facets(const sq_view *v);
+size_t tf_facet_items(const catalog *c, size_t facet); /* items that have a value of a text facet */
 /* "main"."ratings": a source table of the model, quoted, for SQL text; owned, sqlite3_free. NULL on OOM. */
 char *tf_source_name(const sq_view *v, const char *table, rec_err *err);
 /* Whose rows stand for the user: the profile itself, or that of the first member that has any (then with the

@@ -171,3 +171,11 @@ void tf_profile_rows(const sq_view *v, const sq_profile *p, const sq_view **view
         return;
     }
 }
+
+size_t tf_facet_items(const catalog *c, size_t facet) {
+    size_t n = 0;
+    const uint32_t *value;
+    for (uint32_t i = 0; i < catalog_n_items(c); i++)
+        n += facet_item_values(c, facet, i, &value) > 0;
+    return n;
+}

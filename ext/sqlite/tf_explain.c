@@ -27,6 +27,8 @@
 #define REASON_MAX_TRAITS 3
 /* A part below this share of the heaviest of its kind is not worth naming. */
 #define REASON_MIN_SHARE .2
+/* An attribute that more than this share of the items have says nothing. */
+#define REASON_MAX_SHARE .6
 
 #define EXPLAIN_MAX_ROWS 20
 
@@ -197,13 +199,29 @@ static void put_title(const sq_view *v, uint32_t item, bytes_writer *w) {
         bytes_printf(w, "%lld", (long long)k.i);
 }
 
+/* Does most of the catalogue have it ("language=English")? Then it is no reason for this item. */
+static bool is_common(const sq_view *fv, const explain_part *p) {
+    const char *eq = strchr(p->text, '=');
+    int facet = eq && fv ? facet_find(fv->items, p->text, (size_t)(eq - p->text)) : -1;
+    if (facet < 0 || facet_kind(fv->items, (size_t)facet) == FACET_NUMBER) return false;
+    size_t n, wanted = strlen(eq + 1);
+    for (uint32_t i = 0; i < facet_n_values(fv->items, (size_t)facet); i++) {
+        const char *value = facet_value(fv->items, (size_t)facet, i, &n);
+        if (n == wanted && memcmp(value, eq + 1, n) == 0)
+            return (double)facet_value_count(fv->items, (size_t)facet, i) >
+                   REASON_MAX_SHARE * (double)tf_facet_items(fv->items, (size_t)facet);
+    }
+    return false;
+}
+
 /* Positive parts of one kind that carry weight, heaviest first; the item itself is no reason. */
-static size_t pick(const explanation *e, const char *kind, uint32_t self, size_t max,
-                   const explain_part *out[]) {
+static size_t pick(const sq_view *fv, const explanation *e, const char *kind,
+                   uint32_t self, size_t max, const explain_part *out[]) {
     size_t n = 0;
     for (size_t i = 0; i < e->n && n < max; i++) {
         const explain_part *p = &e->part[i];
-        if (!is_kind(p, kind) || p->weight <= 0 || p->item == self) continue;
+        if (!is_kind(p, kind) || p->weight <= 0 || p->item == self || is_common(fv, p))
+            continue;
         if (n && p->weight < REASON_MIN_SHARE * out[0]->weight) break;
         bool is_new = true;
         for (size_t j = 0; j < n; j++)
@@ -293,12 +311,13 @@ rec_status tf_reason(sq_view *v, const sq_profile *p, uint32_t item, char **out,
     *out = NULL;
     rec_status s = explain_item(v, p, item, &e, err);
     if (s != REC_OK) return s;
-    size_t n_items = pick(&e, "item", item, REASON_MAX_ITEMS, items);
+    const sq_view *fv = tf_with_facets(v);
+    size_t n_items = pick(fv, &e, "item", item, REASON_MAX_ITEMS, items);
     put_items(v, items, n_items, &w);
-    size_t n_traits = pick(&e, "facet", item, REASON_MAX_TRAITS, traits);
+    size_t n_traits = pick(fv, &e, "facet", item, REASON_MAX_TRAITS, traits);
     put_traits(traits, n_traits, "shares", &w);
     if (n_traits == 0) {
-        n_traits = pick(&e, "term", item, REASON_MAX_TRAITS, traits);
+        n_traits = pick(fv, &e, "term", item, REASON_MAX_TRAITS, traits);
         put_traits(traits, n_traits, "speaks of", &w);
     }
     if (w.n == 0 && w.status == REC_OK) s = put_popularity(v, item, &w, err);

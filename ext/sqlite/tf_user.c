@@ -55,7 +55,7 @@ static void insert_liking(liking *list, size_t *n, liking x) {
     list[at] = x;
 }
 
-/* Count facet values over the rows of `p`, whose items are numbered by `v`, facets by `fv`. */
+/* Weigh the facet's values over the rows of `p`, whose items are numbered by `v`, facets by `fv`. */
 static double count_values(const sq_view *v, const sq_profile *p, const sq_view *fv,
                            size_t facet, tally *t) {
     double total = 0;
@@ -65,8 +65,8 @@ static double count_values(const sq_view *v, const sq_profile *p, const sq_view 
         double w = row_weight(v, &p->row[i]);
         const uint32_t *value;
         if (item == KEYS_NONE || w <= 0) continue;
-        total += w;
         size_t n = facet_item_values(fv->items, facet, item, &value);
+        if (n) total += w; /* an item without a value says nothing of the user */
         for (size_t j = 0; j < n; j++) {
             t->weight[value[j]] += w;
             t->count[value[j]]++;
@@ -83,7 +83,7 @@ static rec_status likings_of(const sq_view *v, const sq_profile *p, const sq_vie
                rec_zeros(n_values, sizeof(uint32_t))};
     rec_status s = t.weight && t.count ? REC_OK : rec_nomem(err);
     double total = s == REC_OK ? count_values(v, p, fv, facet, &t) : 0;
-    double n_items = (double)catalog_n_items(fv->items);
+    double n_items = (double)tf_facet_items(fv->items, facet);
     for (uint32_t i = 0; total > 0 && i < n_values; i++) {
         if (t.count[i] < USER_MIN_ITEMS && p->n > 1) continue;
         double share = t.weight[i] / total;
