@@ -62,6 +62,7 @@ static void run_file(sqlite3 *db, FILE *f) {
             run_dot(db, line);
             continue;
         }
+        if (n_sql == 0 && (strncmp(line, "--", 2) == 0 || line[strspn(line, " \r\n")] == 0)) continue;
         sql = realloc(sql, n_sql + (size_t)n + 1);
         memcpy(sql + n_sql, line, (size_t)n + 1);
         n_sql += (size_t)n;
