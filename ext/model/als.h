@@ -1,0 +1,41 @@
+/* als.h - weighted matrix factorisation: what training (als.c) and the trained model (als_model.c) share. */
+#ifndef REC_ALS_H
+#define REC_ALS_H
+
+#include "model.h"
+
+#define ALS_MIN_FACTORS 1
+#define ALS_MAX_FACTORS 1024
+#define ALS_MIN_LAMBDA  1e-6
+#define ALS_MAX_LAMBDA  1e6
+
+typedef struct als {
+    rec_model base;
+    feedback_kind feedback;
+    uint32_t n_items, factors;
+    double alpha0, extra, lambda, nu, user_scale; /* extra: Hu and Koren's addition */
+    double damping;                               /* explicit; 0 when implicit */
+    double mean, deviation; /* of ratings; 0 and 1 when implicit */
+    float *spectrum;        /* [factors] owned */
+    float *item_scale;      /* [n_items] owned: confidence per weight */
+    float *bias;            /* [n_items] owned; NULL when implicit */
+    mat items;              /* n_items x factors */
+} als;
+
+static inline const als *als_self(const rec_model *m) {
+    return (const als *)m;
+}
+static inline bool als_is_explicit(const als *m) {
+    return m->feedback == FEEDBACK_EXPLICIT;
+}
+
+/* als_model.c. Without the factor matrix; NULL and err when there is no memory. */
+als *als_new(feedback_kind feedback, uint32_t n_items, uint32_t factors, rec_err *err);
+void als_close(rec_model *m); /* NULL is fine */
+float als_standard_rating(const als *m, float value);
+/* The penalty of a row that has n weights and n_other rows on the other side. */
+float als_row_lambda(const als *m, const float *weight, size_t n, size_t n_other);
+
+/* als.c */
+rec_status als_fit(const model_fit_args *a, rec_model **out, rec_err *err);
+#endif

@@ -1,0 +1,364 @@
+/* als_model.c - a trained factorisation: users at query time, and the stored form.
+ *
+ *     history --fold_in--> x --x . y_i--> scores      als.c has the objective and the training
+ *
+ * A user has no stored vector: the history is solved for with the routine that the epochs use, so somebody who came
+ * a second ago is served as one of the training data is.
+ *
+ * Invariants: those of als.c; als_check holds stored bytes against I2 and I3.
+ *
+ * Stored: u32 version, feedback, n_items, factors; f64 alpha0, extra, lambda, nu, user_scale, damping,
+ * mean, deviation; f32 spectrum[factors], item_scale[n_items], explicit: bias[n_items]; mat items.
+ */
+#include "als.h"
+
+#include <math.h>
+
+#define ALS_VERSION    1
+#define ALS_MAX_RATING 1e31 /* signal.c refuses values beyond 1e30 */
+
+void als_close(rec_model *m) {
+    als *a = (als *)m;
+    if (!a) return;
+    rec_free(a->spectrum);
+    rec_free(a->item_scale);
+    rec_free(a->bias);
+    mat_clear(&a->items);
+    rec_free(a);
+}
+
+/* Without the factor matrix. */
+als *als_new(feedback_kind feedback, uint32_t n_items, uint32_t factors, rec_err *err) {
+    als *m = rec_zeros(1, sizeof *m);
+    if (!m) {
+        rec_nomem(err);
+        return NULL;
+    }
+    m->base.ops = &als_ops;
+    m->feedback = feedback;
+    m->n_items = n_items;
+    m->factors = factors;
+    m->deviation = 1;
+    m->spectrum = rec_zeros(factors, sizeof *m->spectrum);
+    m->item_scale = rec_zeros(n_items, sizeof *m->item_scale);
+    if (als_is_explicit(m)) m->bias = rec_zeros(n_items, sizeof *m->bias);
+    if (m->spectrum && m->item_scale && (m->bias || !als_is_explicit(m))) return m;
+    als_close(&m->base);
+    rec_nomem(err);
+    return NULL;
+}
+
+float als_standard_rating(const als *m, float value) {
+    return (float)((value - m->mean) / m->deviation);
+}
+
+/* The penalty of one row: implicit by its number of rows and the size of the other side,
+ * explicit by its sum of weights. */
+float als_row_lambda(const als *m, const float *weight, size_t n, size_t n_other) {
+    double size = (double)n + m->alpha0 * (double)n_other;
+    if (als_is_explicit(m)) {
+        size = 0;
+        for (size_t j = 0; j < n; j++) size += weight[j];
+        if (!(size > 1e-6)) size = 1e-6;
+        return (float)(m->lambda * size + m->damping);
+    }
+    return (float)(m->lambda * pow(size > 0 ? size : 1, m->nu));
+}
+
+const mat *als_item_factors(const rec_model *m) {
+    return &als_self(m)->items;
+}
+
+/* ---- a user at query time ------------------------------------------------------------------------- */
+
+typedef struct
+    folded {       /* a query's history in the model's terms, and the user it makes */
+    uint32_t *row; /* owned, as all below */
+    float *weight, *target, *x;
+    als_history history;
+    als_task task;
+    als_scratch scratch;
+} folded;
+
+static void folded_clear(folded *f) {
+    rec_free(f->row);
+    rec_free(f->weight);
+    rec_free(f->target);
+    rec_free(f->x);
+    als_scratch_clear(&f->scratch);
+}
+
+static bool is_trained_item(const als *m, uint32_t item) {
+    return item < m->n_items && m->item_scale[item] > 0;
+}
+
+static void read_history(const als *m, const model_query *q, folded *f) {
+    size_t n = 0;
+    for (size_t j = 0; j < q->n; j++) {
+        if (!is_trained_item(m, q->item[j]) || !isfinite(q->weight[j])) continue;
+        if (als_is_explicit(m) && !isfinite(q->value[j])) continue;
+        f->row[n] = q->item[j];
+        f->weight[n] = q->weight[j] * m->item_scale[q->item[j]];
+        f->target[n] = als_is_explicit(m) ? als_standard_rating(m, q->value[j]) : 0;
+        n++;
+    }
+    float scale = n && m->user_scale > 0 ? (float)pow((double)n, -m->user_scale) : 1;
+    for (size_t j = 0; j < n; j++) f->weight[j] *= scale;
+    f->history = (als_history){.row = f->row,
+                               .weight = f->weight,
+                               .target = als_is_explicit(m) ? f->target : NULL,
+                               .n = n,
+                               .lambda = als_row_lambda(m, f->weight, n, m->n_items)};
+}
+
+static rec_status fold_in(const als *m, const model_query *q, bool dense, folded *f,
+                          rec_err *err) {
+    memset(f, 0, sizeof *f);
+    f->row = rec_array(q->n, sizeof *f->row);
+    f->weight = rec_array(q->n, sizeof *f->weight);
+    f->target = rec_array(q->n, sizeof *f->target);
+    f->x = rec_zeros((size_t)m->factors + 1, sizeof *f->x);
+    if (!f->row || !f->weight || !f->target || !f->x) {
+        folded_clear(f);
+        return rec_nomem(err);
+    }
+    f->task = (als_task){.fixed = &m->items,
+                         .bias = m->bias,
+                         .spectrum = m->spectrum,
+                         .extra = (float)m->extra,
+                         .dense = dense};
+    read_history(m, q, f);
+    rec_status st = als_scratch_init(&f->scratch, &f->task, f->history.n, err);
+    if (st)
+        folded_clear(f);
+    else
+        als_solve(&f->task, &f->history, &f->scratch, f->x);
+    return st;
+}
+
+static float finite_or(double x, double otherwise) {
+    return isfinite((float)x) ? (float)x : (float)otherwise;
+}
+
+static rec_status als_score(const rec_model *model, const model_query *q,
+                            const uint32_t *items, size_t n, float *out, rec_err *err) {
+    const als *m = als_self(model);
+    const rec_kernels *k = vec_kernels();
+    folded f;
+    for (size_t i = 0; i < n; i++) out[i] = 0;
+    rec_status st = fold_in(m, q, false, &f, err);
+    if (st) return st;
+    bool whole = !items && n == m->n_items;
+    if (whole) mat_times_vec(&m->items, f.x, out);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t item = items ? items[i] : (uint32_t)i;
+        bool has_row = item < m->n_items;
+        double s = out[i];
+        if (!whole && has_row) s = k->dot(mat_row(&m->items, item), f.x, m->factors);
+        if (als_is_explicit(m))
+            s = m->mean +
+                m->deviation * (s + f.x[m->factors] + (has_row ? m->bias[item] : 0));
+        out[i] = finite_or(s, m->mean);
+    }
+    folded_clear(&f);
+    return REC_OK;
+}
+
+static uint32_t als_n_items(const rec_model *m) {
+    return als_self(m)->n_items;
+}
+
+/* Dislikes alone say nothing of what an implicit user would like: all scores would be 0. */
+static bool als_knows(const rec_model *model, const model_query *q) {
+    const als *m = als_self(model);
+    for (size_t j = 0; j < q->n; j++)
+        if (is_trained_item(m, q->item[j]) && (als_is_explicit(m) || q->weight[j] > 0))
+            return true;
+    return false;
+}
+
+/* Explicit: mean + the user's bias. No memory, no bias: the mean alone. */
+static float als_cold_score(const rec_model *model, const model_query *q) {
+    const als *m = als_self(model);
+    folded f;
+    if (!als_is_explicit(m)) return 0;
+    if (q->n == 0 || fold_in(m, q, false, &f, NULL)) return finite_or(m->mean, 0);
+    double s = m->mean + m->deviation * f.x[m->factors];
+    folded_clear(&f);
+    return finite_or(s, m->mean);
+}
+
+static rec_status als_similar(const rec_model *model, uint32_t item, float *out,
+                              rec_err *err) {
+    const als *m = als_self(model);
+    const rec_kernels *k = vec_kernels();
+    if (item >= m->n_items)
+        return rec_fail(err, REC_RANGE, "als: item %u of %u", item, m->n_items);
+    const float *a = mat_row(&m->items, item);
+    float norm = vec_norm(a, m->factors);
+    for (size_t i = 0; i < m->n_items; i++) {
+        const float *b = mat_row(&m->items, i);
+        double s =
+            (double)k->dot(a, b, m->factors) / ((double)norm * vec_norm(b, m->factors));
+        out[i] = !isfinite(s) ? 0 : s > 1 ? 1 : s < -1 ? -1 : (float)s;
+    }
+    return REC_OK;
+}
+
+/* score = rhs' A^-1 y = sum over the history of c_j h_j . v with v = A^-1 y: each row's share. */
+static rec_status als_explain(const rec_model *model, const model_query *q,
+                              uint32_t item, explain_fn fn, void *ctx, rec_err *err) {
+    const als *m = als_self(model);
+    folded f;
+    if (item >= m->n_items) return REC_OK;
+    rec_status st = fold_in(m, q, true, &f, err);
+    if (st) return st;
+    memcpy(f.x, mat_row(&m->items, item), m->factors * sizeof *f.x);
+    f.x[m->factors] = 1;
+    als_solve_rhs(&f.task, &f.history, &f.scratch, f.x, f.x);
+    if (als_is_explicit(m))
+        st =
+            fn(ctx, "bias", item, NULL, 0, m->mean + m->deviation * m->bias[item], err);
+    for (size_t j = 0; !st && j < f.history.n; j++) {
+        uint32_t row = f.row[j];
+        double c = f.weight[j] > 0 ? f.weight[j] + m->extra : 0;
+        double s = vec_kernels()->dot(mat_row(&m->items, row), f.x, m->factors);
+        if (als_is_explicit(m)) {
+            c = m->deviation * f.weight[j] * (f.target[j] - m->bias[row]);
+            s += f.x[m->factors];
+        }
+        if (c != 0) st = fn(ctx, "item", row, NULL, 0, finite_or(c * s, 0), err);
+    }
+    folded_clear(&f);
+    return st;
+}
+
+static const lsa *als_language(const rec_model *m) {
+    (void)m;
+    return NULL;
+}
+
+/* ---- stored form ---------------------------------------------------------------------------------- */
+
+static rec_status als_save(const rec_model *model, bytes_writer *w, rec_err *err) {
+    const als *m = als_self(model);
+    const double number[] = {m->alpha0,     m->extra,   m->lambda, m->nu,
+                             m->user_scale, m->damping, m->mean,   m->deviation};
+    bytes_put_u32(w, ALS_VERSION);
+    bytes_put_u32(w, (uint32_t)m->feedback);
+    bytes_put_u32(w, m->n_items);
+    bytes_put_u32(w, m->factors);
+    for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
+        bytes_put_f64(w, number[i]);
+    for (size_t i = 0; i < m->factors; i++) bytes_put_f32(w, m->spectrum[i]);
+    for (size_t i = 0; i < m->n_items; i++) bytes_put_f32(w, m->item_scale[i]);
+    for (size_t i = 0; m->bias && i < m->n_items; i++) bytes_put_f32(w, m->bias[i]);
+    mat_write(&m->items, w);
+    return w->status ? rec_nomem(err) : REC_OK;
+}
+
+static bool all_finite(const float *x, size_t n, bool allow_negative) {
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]) || (!allow_negative && x[i] < 0)) return false;
+    return true;
+}
+
+static rec_status als_check(const rec_model *model, rec_err *err) {
+    const als *m = als_self(model);
+    if (!(m->alpha0 >= 0 && m->extra >= 0 && m->lambda > 0 && m->nu >= 0 &&
+          m->user_scale >= 0) ||
+        !(isfinite(m->alpha0 + m->extra + m->lambda + m->nu + m->user_scale +
+                   m->damping)))
+        return rec_corrupt(err, "als: alpha0 %g, lambda %g, nu %g", m->alpha0,
+                           m->lambda, m->nu);
+    if (!(fabs(m->mean) < ALS_MAX_RATING && m->deviation > 0 &&
+          m->deviation < ALS_MAX_RATING))
+        return rec_corrupt(err, "als: ratings of mean %g, deviation %g", m->mean,
+                           m->deviation);
+    if (!all_finite(m->spectrum, m->factors, false))
+        return rec_corrupt(err, "als: the spectrum is not finite and positive");
+    if (!all_finite(m->item_scale, m->n_items, false))
+        return rec_corrupt(err, "als: an item scale is not finite and positive");
+    if (m->bias && !all_finite(m->bias, m->n_items, true))
+        return rec_corrupt(err, "als: an item bias is not finite");
+    for (size_t i = 0; i < m->n_items; i++)
+        if (!all_finite(mat_row(&m->items, i), m->factors, true))
+            return rec_corrupt(err, "als: the factors of item %zu are not finite", i);
+    return REC_OK;
+}
+
+static rec_status read_body(als *m, bytes_reader *r, rec_err *err) {
+    double *number[] = {&m->alpha0,     &m->extra,   &m->lambda, &m->nu,
+                        &m->user_scale, &m->damping, &m->mean,   &m->deviation};
+    for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
+        *number[i] = bytes_get_f64(r);
+    for (size_t i = 0; i < m->factors; i++) m->spectrum[i] = bytes_get_f32(r);
+    for (size_t i = 0; i < m->n_items; i++) m->item_scale[i] = bytes_get_f32(r);
+    for (size_t i = 0; m->bias && i < m->n_items; i++) m->bias[i] = bytes_get_f32(r);
+    rec_status st = mat_read(r, &m->items, err);
+    if (st) return st;
+    if (r->status || m->items.n_rows != m->n_items || m->items.dim != m->factors)
+        return rec_corrupt(err, "als: %zu x %u factors for %u items and %u factors",
+                           m->items.n_rows, m->items.dim, m->n_items, m->factors);
+    return als_check(&m->base, err);
+}
+
+static rec_status als_load(bytes_reader *r, rec_model **out, rec_err *err) {
+    *out = NULL;
+    uint32_t version = bytes_get_u32(r), feedback = bytes_get_u32(r);
+    uint32_t n_items = bytes_get_u32(r), factors = bytes_get_u32(r);
+    if (r->status || version != ALS_VERSION || feedback > FEEDBACK_EXPLICIT ||
+        factors < ALS_MIN_FACTORS || factors > ALS_MAX_FACTORS)
+        return rec_corrupt(err, "als: header has version %u, feedback %u, %u factors",
+                           version, feedback, factors);
+    if ((r->n - r->at) / 4 < n_items)
+        return rec_corrupt(err, "als: %zu bytes for %u items", r->n - r->at, n_items);
+    als *m = als_new((feedback_kind)feedback, n_items, factors, err);
+    if (!m) return REC_NOMEM;
+    rec_status st = read_body(m, r, err);
+    if (st)
+        als_close(&m->base);
+    else
+        *out = &m->base;
+    return st;
+}
+
+static size_t als_nbyte(const rec_model *model) {
+    const als *m = als_self(model);
+    return sizeof *m + mat_nbyte(&m->items) + m->factors * sizeof(float) +
+           (size_t)m->n_items * (m->bias ? 2 : 1) * sizeof(float);
+}
+
+// clang-format off
+static const model_option als_options[] = {
+    {"factors", OPT_INT, ALS_MIN_FACTORS, ALS_MAX_FACTORS, "64", NULL, "numbers that describe an item"},
+    {"epochs", OPT_INT, 1, 1000, "10", NULL, "passes over users and items"},
+    {"alpha0", OPT_REAL, 0, 1e3, NULL, NULL, "implicit: weight of what was not touched; default 12 x density, .005 to .3"},
+    {"alpha", OPT_REAL, 1e-6, 1e6, NULL, NULL, "implicit: confidence 1 + alpha r, in place of alpha0"},
+    {"lambda", OPT_REAL, ALS_MIN_LAMBDA, ALS_MAX_LAMBDA, NULL, NULL, "penalty on factors; default .01, explicit .08"},
+    {"damping", OPT_REAL, 0, 1e6, "2", NULL, "explicit: added to the penalty; rows with few ratings stay near the mean"},
+    {"nu", OPT_REAL, 0, 2, "1", NULL, "implicit: penalty grows with (rows + alpha0 others)^nu"},
+    {"user_scale", OPT_REAL, 0, 2, "0", NULL, "implicit: confidences times (rows of the user)^-user_scale"},
+    {"item_scale", OPT_REAL, 0, 2, "0", NULL, "implicit: confidences times (rows of the item)^-item_scale"},
+};
+// clang-format on
+
+const rec_model_ops als_ops = {
+    .name = "als",
+    .needs = MODEL_NEEDS_INTERACTIONS,
+    .options = als_options,
+    .n_options = sizeof als_options / sizeof als_options[0],
+    .fit = als_fit,
+    .n_items = als_n_items,
+    .knows = als_knows,
+    .score = als_score,
+    .similar = als_similar,
+    .explain = als_explain,
+    .cold_score = als_cold_score,
+    .language = als_language,
+    .save = als_save,
+    .load = als_load,
+    .check = als_check,
+    .nbyte = als_nbyte,
+    .close = als_close,
+};
