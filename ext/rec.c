@@ -18,14 +18,15 @@
 
 SQLITE_EXTENSION_INIT1
 
-static const sq_function *const function_tables[] = {fn_vector_functions, fn_model_functions,
-                                                     fn_llm_functions};
-static const tvf_def *const *const tvf_tables[] = {vt_table_functions, vt_llm_functions};
+static const sq_function *const function_tables[] = {
+    fn_vector_functions, fn_model_functions, fn_llm_functions};
+static const tvf_def *const *const tvf_tables[] = {vt_table_functions,
+                                                   vt_llm_functions};
 /* Table functions that can also be called as scalars and then return a JSON array. */
 static const char *const scalar_forms[] = {"rec_recommend", "rec_similar", "rec_hybrid",
                                            "llm_rerank"};
-static const char *const modules[] = {"rec_index", "rec_model", "rec_models", "llm_models",
-                                      "llm_usage"};
+static const char *const modules[] = {"rec_index", "rec_model", "rec_models",
+                                      "llm_models", "llm_usage"};
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 static bool has_scalar_form(const char *name) {
@@ -61,13 +62,13 @@ static int register_all(sq_conn *c) {
 static void unregister_all(sqlite3 *db) {
     for (size_t t = 0; t < N_OF(function_tables); t++)
         for (const sq_function *f = function_tables[t]; f->name; f++)
-            sqlite3_create_function_v2(db, f->name, f->n_arg, f->flags, NULL, NULL, NULL,
-                                       NULL, NULL);
+            sqlite3_create_function_v2(db, f->name, f->n_arg, f->flags, NULL, NULL,
+                                       NULL, NULL, NULL);
     for (size_t t = 0; t < N_OF(tvf_tables); t++)
         for (const tvf_def *const *d = tvf_tables[t]; *d; d++) {
             sqlite3_create_module_v2(db, (*d)->name, NULL, NULL, NULL);
-            sqlite3_create_function_v2(db, (*d)->name, -1, SQLITE_UTF8, NULL, NULL, NULL,
-                                       NULL, NULL);
+            sqlite3_create_function_v2(db, (*d)->name, -1, SQLITE_UTF8, NULL, NULL,
+                                       NULL, NULL, NULL);
         }
     for (size_t i = 0; i < N_OF(modules); i++)
         sqlite3_create_module_v2(db, modules[i], NULL, NULL, NULL);

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-#define REC_VERSION "0.1.0"
+#define REC_VERSION    "0.1.0"
 #define REC_MIN_SQLITE 3038000 /* first with sqlite3_vtab_in and LIMIT constraints */
 
 struct sqlite3;
@@ -24,8 +24,8 @@ __declspec(dllexport)
 #elif defined(__GNUC__)
 __attribute__((visibility("default")))
 #endif
-int sqlite3_rec_init(struct sqlite3 *db, char **errmsg,
-                     const struct sqlite3_api_routines *api);
+    int sqlite3_rec_init(struct sqlite3 *db, char **errmsg,
+                         const struct sqlite3_api_routines *api);
 
 #ifdef __cplusplus
 }

@@ -56,13 +56,15 @@ typedef enum {
 
 typedef struct rec_err {
     rec_status code;
-    char msg[400]; /* UTF-8, NUL-terminated; no allocation, so it works without memory */
-    int host;      /* REC_IO: the host's own code, 0 = none (set by sqlite/sq_error.c) */
+    char
+        msg[400]; /* UTF-8, NUL-terminated; no allocation, so it works without memory */
+    int host;     /* REC_IO: the host's own code, 0 = none (set by sqlite/sq_error.c) */
 } rec_err;
 
 /* Set err (may be NULL) and return code. Messages name the object, the value found
  * and the rule. A message already present is kept when code is REC_NOMEM. */
-rec_status rec_fail(rec_err *err, rec_status code, const char *fmt, ...) REC_PRINTF(3, 4);
+rec_status rec_fail(rec_err *err, rec_status code, const char *fmt, ...)
+    REC_PRINTF(3, 4);
 /* The one place where stored damage is reported; returns REC_CORRUPT. */
 rec_status rec_corrupt(rec_err *err, const char *fmt, ...) REC_PRINTF(2, 3);
 rec_status rec_nomem(rec_err *err);
@@ -83,21 +85,22 @@ typedef struct rec_allocator {
 } rec_allocator;
 void rec_set_allocator(const rec_allocator *a);
 
-void *rec_malloc(size_t nbyte);                     /* NULL for 0 or > REC_MAX_ALLOC */
-void *rec_realloc(void *p, size_t nbyte);           /* p stays valid on failure */
-void rec_free(void *p);                             /* NULL is fine */
-void *rec_array(size_t n, size_t size);             /* checked n*size, not cleared; n=0 -> 1 byte */
-void *rec_zeros(size_t n, size_t size);             /* the same, zero-filled */
-char *rec_strdup(const char *s);                    /* owned: rec_free */
-char *rec_strndup(const char *s, size_t nbyte);     /* owned: rec_free; NUL added */
-bool rec_mul(size_t a, size_t b, size_t *out);      /* false on overflow */
+void *rec_malloc(size_t nbyte);           /* NULL for 0 or > REC_MAX_ALLOC */
+void *rec_realloc(void *p, size_t nbyte); /* p stays valid on failure */
+void rec_free(void *p);                   /* NULL is fine */
+void *rec_array(size_t n, size_t size); /* checked n*size, not cleared; n=0 -> 1 byte */
+void *rec_zeros(size_t n, size_t size); /* the same, zero-filled */
+char *rec_strdup(const char *s);        /* owned: rec_free */
+char *rec_strndup(const char *s, size_t nbyte); /* owned: rec_free; NUL added */
+bool rec_mul(size_t a, size_t b, size_t *out);  /* false on overflow */
 bool rec_add(size_t a, size_t b, size_t *out);
 /* Sort n elements of `size` (at most 64) bytes in place: O(n log n) always, no allocation.
  * Deterministic, not stable: let cmp be a strict order where the order of equals matters. */
 typedef int (*rec_compare)(const void *a, const void *b, void *ctx);
 void rec_sort(void *base, size_t n, size_t size, rec_compare cmp, void *ctx);
 /* Make *parr (n_cap elements of `size`) hold at least n_need: doubles. */
-rec_status rec_grow(void *parr, size_t *n_cap, size_t n_need, size_t size, rec_err *err);
+rec_status rec_grow(void *parr, size_t *n_cap, size_t n_need, size_t size,
+                    rec_err *err);
 
 /* ---- bytes.c: writer and reader with a sticky status ------------------------------- */
 
@@ -108,12 +111,14 @@ typedef struct bytes_writer {
 } bytes_writer;
 void bytes_put(bytes_writer *w, const void *p, size_t nbyte);
 void bytes_put_u8(bytes_writer *w, uint8_t x);
-void bytes_put_u32(bytes_writer *w, uint32_t x); /* little-endian, as all that we store */
+void bytes_put_u32(bytes_writer *w,
+                   uint32_t x); /* little-endian, as all that we store */
 void bytes_put_u64(bytes_writer *w, uint64_t x);
 void bytes_put_f32(bytes_writer *w, float x);
 void bytes_put_f64(bytes_writer *w, double x);
 void bytes_put_f32s(bytes_writer *w, const float *x, size_t n); /* n times f32 */
-void bytes_put_str(bytes_writer *w, const char *s, size_t nbyte); /* u32 length + bytes */
+void bytes_put_str(bytes_writer *w, const char *s,
+                   size_t nbyte); /* u32 length + bytes */
 void bytes_printf(bytes_writer *w, const char *fmt, ...) REC_PRINTF(2, 3);
 void bytes_puts(bytes_writer *w, const char *s); /* bytes of s, no length, no NUL */
 void bytes_clear(bytes_writer *w);
@@ -133,10 +138,12 @@ uint64_t bytes_get_u64(bytes_reader *r);
 float bytes_get_f32(bytes_reader *r);
 double bytes_get_f64(bytes_reader *r);
 void bytes_get_f32s(bytes_reader *r, float *out, size_t n); /* zeros past the end */
-const char *bytes_get_str(bytes_reader *r, size_t *nbyte); /* borrowed, not terminated */
+const char *bytes_get_str(bytes_reader *r,
+                          size_t *nbyte); /* borrowed, not terminated */
 
-uint64_t rec_hash(const void *p, size_t nbyte, uint64_t seed); /* stable across machines */
-uint64_t rec_mix(uint64_t x);                                  /* splitmix64 finaliser */
+uint64_t rec_hash(const void *p, size_t nbyte,
+                  uint64_t seed); /* stable across machines */
+uint64_t rec_mix(uint64_t x);     /* splitmix64 finaliser */
 
 /* ---- rng.c: xoshiro256** ---------------------------------------------------------- */
 
@@ -158,7 +165,8 @@ typedef struct rec_key {
     const char *text; /* when is_text: borrowed, n_text bytes, UTF-8, not terminated */
     size_t n_text;
 } rec_key;
-int key_compare(const rec_key *a, const rec_key *b); /* integers before text, then memcmp */
+int key_compare(const rec_key *a,
+                const rec_key *b); /* integers before text, then memcmp */
 
 #define KEYS_NONE UINT32_MAX
 typedef struct keyset keyset; /* keys numbered in order of insertion */
@@ -168,7 +176,7 @@ size_t keyset_count(const keyset *ks);
 /* Number of the key, adding it if new. *pos is 0..count-1. */
 rec_status keyset_add(keyset *ks, const rec_key *key, uint32_t *pos, rec_err *err);
 uint32_t keyset_find(const keyset *ks, const rec_key *key); /* KEYS_NONE if absent */
-rec_key keyset_get(const keyset *ks, uint32_t pos);         /* borrowed until free or add */
+rec_key keyset_get(const keyset *ks, uint32_t pos); /* borrowed until free or add */
 /* perm[n]: positions in ascending key order (the same whatever the order of insertion). */
 rec_status keyset_order(const keyset *ks, uint32_t *perm, rec_err *err);
 size_t keyset_nbyte(const keyset *ks); /* memory held */
@@ -188,7 +196,8 @@ typedef struct topk {
 rec_status topk_init(topk *h, size_t k, rec_err *err);
 void topk_clear(topk *h);
 float topk_bound(const topk *h); /* +inf until full, then the worst kept */
-void topk_insert(topk *h, float value, uint32_t id); /* topk_push after its quick test */
+void topk_insert(topk *h, float value,
+                 uint32_t id); /* topk_push after its quick test */
 static inline void topk_push(topk *h, float value, uint32_t id) {
     /* The negation lets NaN through to topk_insert, which ranks it last. */
     if (h->n < h->k || !(value > h->a[0].value)) topk_insert(h, value, id);
@@ -224,7 +233,7 @@ typedef struct rec_log_row {
 /* What a long computation needs from its host. All callbacks run on the calling thread
  * only and may be NULL. A NULL rec_run means: one thread, never interrupted, silent. */
 typedef struct rec_run {
-    int n_threads;                /* as THREADS_*; 0 = processors */
+    int n_threads;                  /* as THREADS_*; 0 = processors */
     bool (*interrupted)(void *ctx); /* cheap; asked at most about once a millisecond */
     void (*progress)(void *ctx, const char *phase, double done); /* 0 <= done <= 1 */
     void (*log)(void *ctx, const rec_log_row *row);
@@ -262,7 +271,8 @@ typedef struct mat {
     unsigned shift; /* rows per chunk = 1 << shift */
     float **chunk;  /* owned */
 } mat;
-rec_status mat_init(mat *m, size_t n_rows, uint32_t dim, rec_err *err); /* zero-filled */
+rec_status mat_init(mat *m, size_t n_rows, uint32_t dim,
+                    rec_err *err);                          /* zero-filled */
 rec_status mat_resize(mat *m, size_t n_rows, rec_err *err); /* new rows are zero */
 void mat_clear(mat *m);
 static inline float *mat_row(const mat *m, size_t i) {
@@ -274,7 +284,8 @@ static inline size_t mat_chunk_rows(const mat *m, size_t c) { /* rows in chunk c
 }
 size_t mat_nbyte(const mat *m);
 void mat_write(const mat *m, bytes_writer *w); /* n_rows u64, dim u32, float32 LE */
-rec_status mat_read(bytes_reader *r, mat *out, rec_err *err); /* refuses NaN and infinity */
+rec_status mat_read(bytes_reader *r, mat *out,
+                    rec_err *err); /* refuses NaN and infinity */
 /* out[i] = dot(row i, v) for every row. */
 void mat_times_vec(const mat *m, const float *v, float *out);
 
@@ -291,12 +302,13 @@ typedef struct csr_entry {
     float val;
 } csr_entry;
 /* Sorts the entries (in place); equal (row, col) are summed. */
-rec_status csr_from_entries(csr *out, csr_entry *e, size_t n, size_t n_rows, size_t n_cols,
-                            rec_err *err);
+rec_status csr_from_entries(csr *out, csr_entry *e, size_t n, size_t n_rows,
+                            size_t n_cols, rec_err *err);
 rec_status csr_transpose(const csr *a, csr *out, rec_err *err);
 void csr_clear(csr *a);
 /* Y (n_rows x Y->dim) = A * X, X has n_cols rows. Parallel over rows, exact order. */
-rec_status csr_times_mat(const csr *a, const mat *x, mat *y, rec_run *run, rec_err *err);
+rec_status csr_times_mat(const csr *a, const mat *x, mat *y, rec_run *run,
+                         rec_err *err);
 void csr_write(const csr *a, bytes_writer *w);
 rec_status csr_read(bytes_reader *r, csr *out, rec_err *err); /* checks every bound */
 
@@ -319,14 +331,16 @@ rec_status la_gram(const mat *m, float *g, rec_run *run, rec_err *err);
 rec_status la_mat_mul(const mat *m, const float *b, uint32_t p, mat *out, rec_run *run,
                       rec_err *err);
 /* P (dim_a x dim_b) = A^T B, both with n_rows rows. */
-rec_status la_mat_tmul(const mat *a, const mat *b, float *p, rec_run *run, rec_err *err);
+rec_status la_mat_tmul(const mat *a, const mat *b, float *p, rec_run *run,
+                       rec_err *err);
 /* Eigen-decomposition of symmetric a[n x n]: on return the ROWS of a are the orthonormal
  * eigenvectors, w[n] ascending. */
 rec_status la_eigh(float *a, size_t n, float *w, rec_err *err);
 /* Cholesky in place, lower triangle of a[n x lda]; thread-safe, no BLAS threads, no
  * allocation. REC_RANGE (no message) if not positive definite. */
 rec_status la_chol(float *a, size_t n, size_t lda);
-void la_chol_solve(const float *l, size_t n, size_t lda, float *x); /* x: rhs -> solution */
+void la_chol_solve(const float *l, size_t n, size_t lda,
+                   float *x); /* x: rhs -> solution */
 /* Orthonormalise the columns of M (n_rows x dim) in place (Cholesky-QR twice, falls back to
  * Gram-Schmidt); columns without content become zero. */
 rec_status la_orthonormalize(mat *m, rec_run *run, rec_err *err);
@@ -348,12 +362,19 @@ typedef struct rsvd_args {
     uint64_t seed;
     const char *phase; /* progress */
 } rsvd_args;
-rec_status rsvd(const rsvd_args *args, mat *u, float *s, mat *v, rec_run *run, rec_err *err);
+rec_status rsvd(const rsvd_args *args, mat *u, float *s, mat *v, rec_run *run,
+                rec_err *err);
 
 /* ---- vec_*.c: kernels ------------------------------------------------------------------------ */
 
 typedef enum { VEC_F32, VEC_F16, VEC_I8, VEC_BIT } vec_type; /* element types */
-typedef enum { METRIC_COSINE, METRIC_IP, METRIC_L2, METRIC_L1, METRIC_HAMMING } vec_metric;
+typedef enum {
+    METRIC_COSINE,
+    METRIC_IP,
+    METRIC_L2,
+    METRIC_L1,
+    METRIC_HAMMING
+} vec_metric;
 
 #define VEC_MIN_DIM 1
 #define VEC_MAX_DIM 16384

@@ -22,11 +22,11 @@
 /* ---- index.c: configuration, conversions, registry -------------------------------------- */
 
 typedef struct index_cfg {
-    vec_type type;      /* element type that is stored */
-    vec_metric metric;  /* METRIC_HAMMING if and only if type is VEC_BIT */
-    uint32_t dim;       /* VEC_MIN_DIM..VEC_MAX_DIM */
-    const char *kind;   /* "flat" */
-    const char *codes;  /* what a search reads first: "none" ... (kinds may use it) */
+    vec_type type;     /* element type that is stored */
+    vec_metric metric; /* METRIC_HAMMING if and only if type is VEC_BIT */
+    uint32_t dim;      /* VEC_MIN_DIM..VEC_MAX_DIM */
+    const char *kind;  /* "flat" */
+    const char *codes; /* what a search reads first: "none" ... (kinds may use it) */
     uint32_t m, ef_construction, ef; /* graph kinds; 0 = default */
     uint64_t seed;
 } index_cfg;
@@ -50,12 +50,13 @@ static inline void bitmap_unset(bitmap *b, size_t i) {
 }
 
 typedef struct index_query {
-    const float *vector;   /* float32[dim]; for VEC_BIT use bits */
-    const uint8_t *bits;   /* VEC_BIT: dim/8 rounded up bytes */
-    const bitmap *allowed; /* NULL = every live slot; else only slots set here (borrowed) */
-    size_t k;              /* how many will be pulled; 0 = unknown, a stream */
-    uint32_t ef;           /* graph kinds: search width, 0 = default */
-    rec_run *run;          /* interrupts; may be NULL */
+    const float *vector; /* float32[dim]; for VEC_BIT use bits */
+    const uint8_t *bits; /* VEC_BIT: dim/8 rounded up bytes */
+    const bitmap
+        *allowed; /* NULL = every live slot; else only slots set here (borrowed) */
+    size_t k;     /* how many will be pulled; 0 = unknown, a stream */
+    uint32_t ef;  /* graph kinds: search width, 0 = default */
+    rec_run *run; /* interrupts; may be NULL */
 } index_query;
 
 /* A search hands out (slot, distance) in ascending (distance, slot) order for as long as it
@@ -77,7 +78,8 @@ typedef struct rec_index_ops {
      * held. Cosine kinds may keep a normalised copy or the norm. */
     rec_status (*add)(rec_index *ix, uint32_t slot, const void *v, rec_err *err);
     rec_status (*remove)(rec_index *ix, uint32_t slot, rec_err *err);
-    const void *(*get)(const rec_index *ix, uint32_t slot); /* borrowed; NULL if empty */
+    const void *(*get)(const rec_index *ix,
+                       uint32_t slot); /* borrowed; NULL if empty */
     rec_status (*search)(const rec_index *ix, const index_query *q, index_search **out,
                          rec_err *err);
     /* false at the end; a failure is returned through *status. */
@@ -88,7 +90,8 @@ typedef struct rec_index_ops {
     void (*stats)(const rec_index *ix, index_stats *out);
     void (*close)(rec_index *ix);
     /* Derived structures, in chunks of slots: NULL for kinds that have none. */
-    rec_status (*save)(const rec_index *ix, uint32_t chunk, bytes_writer *w, rec_err *err);
+    rec_status (*save)(const rec_index *ix, uint32_t chunk, bytes_writer *w,
+                       rec_err *err);
     rec_status (*load)(rec_index *ix, uint32_t chunk, bytes_reader *r, rec_err *err);
 } rec_index_ops;
 struct rec_index {
@@ -103,10 +106,12 @@ const rec_index_ops *index_kind(const char *name); /* NULL if there is none */
 void index_kind_names(char *out, size_t cap);
 /* float32[dim] -> stored bytes. int8: values must be integers -128..127; bit: 0 or 1, bit i
  * is bit i%8 of byte i/8. Refuses non-finite values and float16 overflow. */
-rec_status index_encode(vec_type t, const float *x, uint32_t dim, void *out, rec_err *err);
+rec_status index_encode(vec_type t, const float *x, uint32_t dim, void *out,
+                        rec_err *err);
 void index_decode(vec_type t, const void *v, uint32_t dim, float *out);
 /* Distance between two stored vectors (both of type t), as defined above. */
-double index_distance(vec_metric m, vec_type t, const void *a, const void *b, uint32_t dim);
+double index_distance(vec_metric m, vec_type t, const void *a, const void *b,
+                      uint32_t dim);
 
 /* ---- flat.c ---------------------------------------------------------------------------------- */
 
@@ -122,17 +127,29 @@ typedef struct cell {
     const char *p; /* text or blob: borrowed, nbyte bytes */
     size_t nbyte;
 } cell;
-int cell_compare(const cell *a, const cell *b); /* SQLite order, BINARY: NULL < number < text < blob */
+int cell_compare(const cell *a,
+                 const cell *b); /* SQLite order, BINARY: NULL < number < text < blob */
 
 typedef enum {
-    PRED_EQ, PRED_NE, PRED_LT, PRED_LE, PRED_GT, PRED_GE,
-    PRED_IS, PRED_ISNOT, PRED_ISNULL, PRED_NOTNULL, PRED_IN, PRED_LIKE, PRED_GLOB
+    PRED_EQ,
+    PRED_NE,
+    PRED_LT,
+    PRED_LE,
+    PRED_GT,
+    PRED_GE,
+    PRED_IS,
+    PRED_ISNOT,
+    PRED_ISNULL,
+    PRED_NOTNULL,
+    PRED_IN,
+    PRED_LIKE,
+    PRED_GLOB
 } pred_op;
 typedef struct predicate {
     int column; /* 0.. */
     pred_op op;
-    cell value;   /* owned copies of text/blob when made by pred_copy */
-    cell *set;    /* PRED_IN: ascending by cell_compare, NULLs left out */
+    cell value; /* owned copies of text/blob when made by pred_copy */
+    cell *set;  /* PRED_IN: ascending by cell_compare, NULLs left out */
     size_t n_set;
 } predicate;
 /* Does the cell satisfy the predicate? NULL comparisons are false (unknown). LIKE folds
@@ -143,12 +160,13 @@ void predicate_sort_set(predicate *p); /* sort ascending, drop NULLs */
 typedef struct filter_table filter_table; /* columns of cells by slot */
 filter_table *filter_new(int n_column);
 void filter_free(filter_table *t);
-rec_status filter_put(filter_table *t, uint32_t slot, int column, const cell *c, rec_err *err);
+rec_status filter_put(filter_table *t, uint32_t slot, int column, const cell *c,
+                      rec_err *err);
 void filter_drop(filter_table *t, uint32_t slot);
 cell filter_get(const filter_table *t, uint32_t slot, int column); /* borrowed */
 /* Clear the bits of `out` (over slots) that fail any predicate. */
-rec_status filter_apply(const filter_table *t, const predicate *p, size_t n, bitmap *out,
-                        rec_run *run, rec_err *err);
+rec_status filter_apply(const filter_table *t, const predicate *p, size_t n,
+                        bitmap *out, rec_run *run, rec_err *err);
 size_t filter_nbyte(const filter_table *t);
 
 #endif

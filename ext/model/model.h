@@ -55,17 +55,23 @@ void options_init(model_options *o, const model_option *def, size_t n); /* defau
 void options_clear(model_options *o);
 /* REC_RANGE names the option, the value found and what is allowed. *known: is the name one of
  * ours (when false nothing was done and REC_OK is returned). */
-rec_status options_set(model_options *o, const char *name, const char *value, bool *known,
-                       rec_err *err);
+rec_status options_set(model_options *o, const char *name, const char *value,
+                       bool *known, rec_err *err);
 /* The number; for OPT_ENUM the place in choices, for OPT_FORM the number in brackets (that of
  * the default when there are none). 0 for an option that the algorithm does not have. */
 double opt_num(const model_options *o, const char *name);
-const char *opt_text(const model_options *o, const char *name); /* value or default or NULL */
+const char *opt_text(const model_options *o,
+                     const char *name); /* value or default or NULL */
 
 /* ---- signal.c: what a row of the interactions means (SQL.md section 2, Signals) ---------------- */
 
 typedef enum { FEEDBACK_IMPLICIT, FEEDBACK_EXPLICIT } feedback_kind;
-typedef enum { DUP_DEFAULT, DUP_SUM, DUP_LAST, DUP_MAX } dup_rule; /* default: implicit sum, explicit last */
+typedef enum {
+    DUP_DEFAULT,
+    DUP_SUM,
+    DUP_LAST,
+    DUP_MAX
+} dup_rule; /* default: implicit sum, explicit last */
 #define SIGNAL_MAX_EVENTS 32
 typedef struct signal_spec {
     feedback_kind feedback;
@@ -89,15 +95,18 @@ typedef struct signal_row { /* one row of the interactions, raw */
     bool is_positive; /* result of positive=..., true without one */
 } signal_row;
 typedef struct signal_out {
-    bool use;     /* counts for the profile; false: seen only */
-    float weight; /* implicit: confidence (negative: dislike); explicit: 1 (before decay) */
-    float value;  /* the rating, else the weight */
-    double time;  /* unix seconds, NaN if unknown */
+    bool use; /* counts for the profile; false: seen only */
+    float
+        weight; /* implicit: confidence (negative: dislike); explicit: 1 (before decay) */
+    float value; /* the rating, else the weight */
+    double time; /* unix seconds, NaN if unknown */
 } signal_out;
 /* REC_RANGE: an unlisted event kind, or an explicit row without a number, explained. A NULL value
  * under implicit counts as not used. Decay is applied later (signal_decay) once `now` is known. */
-rec_status signal_read(const signal_spec *s, const signal_row *row, signal_out *out, rec_err *err);
-float signal_decay(const signal_spec *s, double time, double now); /* 2^-(age/half_life), 1 without */
+rec_status signal_read(const signal_spec *s, const signal_row *row, signal_out *out,
+                       rec_err *err);
+float signal_decay(const signal_spec *s, double time,
+                   double now); /* 2^-(age/half_life), 1 without */
 
 /* ---- dataset.c ------------------------------------------------------------------------------------- */
 
@@ -109,25 +118,27 @@ typedef struct interaction {
 /* Users x items in compressed rows; within a user ascending item. */
 typedef struct dataset {
     uint32_t n_users, n_items;
-    size_t n;           /* interactions after duplicates were merged */
-    size_t *ptr;        /* [n_users+1] */
-    uint32_t *item;     /* [n] */
-    float *weight;      /* [n] */
-    float *value;       /* [n] */
-    double *time;       /* [n] unix seconds, NaN unknown */
+    size_t n;       /* interactions after duplicates were merged */
+    size_t *ptr;    /* [n_users+1] */
+    uint32_t *item; /* [n] */
+    float *weight;  /* [n] */
+    float *value;   /* [n] */
+    double *time;   /* [n] unix seconds, NaN unknown */
     feedback_kind feedback;
     bool has_value, has_time;
-    double now;         /* newest interaction, NaN without times */
-    const corpus *docs; /* borrowed: item texts, one document an item; NULL without */
+    double now;           /* newest interaction, NaN without times */
+    const corpus *docs;   /* borrowed: item texts, one document an item; NULL without */
     const catalog *items; /* borrowed: facets; item numbers equal; NULL without */
 } dataset;
 /* Sorts rows (in place), merges duplicates by the rule, applies decay. ptr.. are owned. */
-rec_status dataset_build(const signal_spec *s, interaction *rows, size_t n, uint32_t n_users,
-                         uint32_t n_items, dataset *out, rec_err *err);
+rec_status dataset_build(const signal_spec *s, interaction *rows, size_t n,
+                         uint32_t n_users, uint32_t n_items, dataset *out,
+                         rec_err *err);
 void dataset_clear(dataset *d);
 /* Merge duplicates of one user's rows in place (query-time twin of dataset_build): returns the
  * new count; result ascending by item. */
-size_t interactions_merge(const signal_spec *s, interaction *rows, size_t n, double now);
+size_t interactions_merge(const signal_spec *s, interaction *rows, size_t n,
+                          double now);
 /* Hash of one user's merged rows: equal history, equal hash. */
 uint64_t interactions_hash(const interaction *rows, size_t n);
 
@@ -143,11 +154,13 @@ enum {
 };
 
 typedef struct rec_model rec_model;
-typedef struct model_query { /* one user (or nobody) at query time, in model item numbers */
-    const uint32_t *item;    /* what they did, ascending, unique (borrowed) */
-    const float *weight;     /* implicit: confidence, negative for dislikes; explicit: 1 x decay */
-    const float *value;      /* explicit: the rating; implicit: the weight */
-    const double *time;      /* unix seconds, NaN unknown */
+typedef struct
+    model_query { /* one user (or nobody) at query time, in model item numbers */
+    const uint32_t *item; /* what they did, ascending, unique (borrowed) */
+    const float
+        *weight; /* implicit: confidence, negative for dislikes; explicit: 1 x decay */
+    const float *value; /* explicit: the rating; implicit: the weight */
+    const double *time; /* unix seconds, NaN unknown */
     size_t n;
     const char *text; /* a sentence, or NULL */
     size_t n_text;
@@ -155,8 +168,9 @@ typedef struct model_query { /* one user (or nobody) at query time, in model ite
 
 /* Receives the parts of an explanation. Kinds: item (number = model item), facet / term (text),
  * popularity, bias, query. Weights add up to about the score where the model is linear. */
-typedef rec_status (*explain_fn)(void *ctx, const char *kind, uint32_t item, const char *text,
-                                 size_t n_text, double weight, rec_err *err);
+typedef rec_status (*explain_fn)(void *ctx, const char *kind, uint32_t item,
+                                 const char *text, size_t n_text, double weight,
+                                 rec_err *err);
 
 typedef struct model_fit_args {
     const dataset *data;
@@ -218,7 +232,8 @@ float popularity_score(const rec_model *m, uint32_t item);
 typedef struct spd_kernels {
     /* A[n x ld] += P^T P, P is k x ld; upper triangle. n is padded. */
     void (*rank_k)(float *a, size_t n, size_t ld, const float *p, size_t k);
-    void (*chol)(float *a, size_t n, size_t ld); /* A -> U, with 1 / U[i][i] on the diagonal */
+    void (*chol)(float *a, size_t n,
+                 size_t ld); /* A -> U, with 1 / U[i][i] on the diagonal */
     void (*solve)(const float *u, size_t n, size_t ld, float *x);
     void (*add)(float *y, const float *x, float f, size_t n); /* y += f x, any n */
 } spd_kernels;
@@ -236,12 +251,12 @@ typedef struct als_task {
     const mat *fixed;
     const float *bias;     /* explicit: b_j of the rows of fixed; NULL = implicit */
     const float *spectrum; /* [factors] alpha0 * eigenvalues; NULL = 0 */
-    float extra;           /* added to the weight of a liked row on the right side (Hu, Koren) */
-    bool dense;            /* always Cholesky in the space of factors */
+    float extra; /* added to the weight of a liked row on the right side (Hu, Koren) */
+    bool dense;  /* always Cholesky in the space of factors */
 } als_task;
 typedef struct als_history {
-    const uint32_t *row;                /* rows of fixed */
-    const float *weight, *target;       /* target: explicit only */
+    const uint32_t *row;          /* rows of fixed */
+    const float *weight, *target; /* target: explicit only */
     size_t n;
     float lambda; /* > 0 */
 } als_history;
@@ -251,15 +266,16 @@ typedef struct als_scratch {
     size_t n_panel, n_system, n_vec;
 } als_scratch;
 /* Room for histories of up to n_row rows. */
-rec_status als_scratch_init(als_scratch *s, const als_task *t, size_t n_row, rec_err *err);
+rec_status als_scratch_init(als_scratch *s, const als_task *t, size_t n_row,
+                            rec_err *err);
 void als_scratch_clear(als_scratch *s);
 /* x[factors] (+ x[factors] = b when explicit). Returns b'x of the normal equations, the amount
  * by which the history's loss fell. */
 double als_solve(const als_task *t, const als_history *h, als_scratch *s, float *x);
 /* out = A^-1 rhs for the history's system; rhs and out have factors (+1 explicit) entries. The
  * task must be `dense`. */
-void als_solve_rhs(const als_task *t, const als_history *h, als_scratch *s, const float *rhs,
-                   float *out);
+void als_solve_rhs(const als_task *t, const als_history *h, als_scratch *s,
+                   const float *rhs, float *out);
 
 /* ---- als.c: what tests and benchmarks reach ------------------------------------------------------------- */
 
@@ -276,8 +292,8 @@ typedef struct als_half {
     const float *lambda;          /* [n_rows] */
     double alpha0;
 } als_half;
-typedef rec_status (*als_half_step)(const als_half *h, mat *solved, float *bias, double *loss,
-                                    rec_run *run, rec_err *err);
+typedef rec_status (*als_half_step)(const als_half *h, mat *solved, float *bias,
+                                    double *loss, rec_run *run, rec_err *err);
 rec_status als_fit_with(const model_fit_args *a, als_half_step step, rec_model **out,
                         rec_err *err);
 /* als_reference.c. The readable reference: the same objective, solved plainly in double. */
@@ -294,9 +310,9 @@ bool content_embed(const rec_model *m, const char *text, size_t nbyte, float *ou
 #define HYBRID_MIN_MEMBERS 1
 #define HYBRID_MAX_MEMBERS 16
 typedef struct hybrid_part { /* one member's scores over the same n items */
-    const float *score;      /* [n]; NaN where the member has nothing to say (borrowed) */
-    double weight;           /* share of this member, >= 0 */
-    bool is_content;         /* goes to content_score rather than cf_score */
+    const float *score; /* [n]; NaN where the member has nothing to say (borrowed) */
+    double weight;      /* share of this member, >= 0 */
+    bool is_content;    /* goes to content_score rather than cf_score */
 } hybrid_part;
 typedef struct hybrid_blend_args {
     const hybrid_part *part;
@@ -306,13 +322,14 @@ typedef struct hybrid_blend_args {
 /* Calibrate each part to zero mean and unit variance over the pool, then out[n] = weighted sum
  * over the parts that speak for the item (weights renormalised per item). gate[n] (may be NULL) =
  * share of the collaborative parts. */
-rec_status hybrid_blend(const hybrid_blend_args *a, float *out, float *gate, rec_err *err);
+rec_status hybrid_blend(const hybrid_blend_args *a, float *out, float *gate,
+                        rec_err *err);
 
 /* ---- metrics.c ----------------------------------------------------------------------------------------------- */
 
 /* Recall@k and NDCG@k of one ranked list; denominators as MODELS.md 2b: recall = hits / n_test,
  * ideal DCG over min(k, n_test). test ascending. */
-void metrics_at(const uint32_t *ranked, size_t n_ranked, const uint32_t *test, size_t n_test,
-                size_t k, double *recall, double *ndcg);
+void metrics_at(const uint32_t *ranked, size_t n_ranked, const uint32_t *test,
+                size_t n_test, size_t k, double *recall, double *ndcg);
 
 #endif

@@ -79,9 +79,8 @@ SPD_ATTR static void SPD(chol)(float *a, size_t n, size_t ld) {
             float inv = spd_inverse_pivot(row[k0 + i], before[i]);
             row[k0 + i] = inv;
             for (size_t j = k0 + i + 1; j < n; j++) row[j] *= inv;
-            for (size_t below = i + 1; below < SPD_MR; below++)
-                SPD(subtract)
-                (row + (below - i) * ld, row, row[k0 + below], k0 + below, n);
+            for (size_t below = i + 1; below < SPD_MR; below++) SPD(subtract)
+            (row + (below - i) * ld, row, row[k0 + below], k0 + below, n);
         }
     }
 }

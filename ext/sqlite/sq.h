@@ -48,16 +48,19 @@ typedef struct sq_conn sq_conn;
 
 /* ---- sq_error.c ------------------------------------------------------------------------------- */
 
-int sq_code(rec_status s); /* NOMEM->SQLITE_NOMEM, CORRUPT->SQLITE_CORRUPT_VTAB, INTR->SQLITE_INTERRUPT, else SQLITE_ERROR */
+int sq_code(
+    rec_status
+        s); /* NOMEM->SQLITE_NOMEM, CORRUPT->SQLITE_CORRUPT_VTAB, INTR->SQLITE_INTERRUPT, else SQLITE_ERROR */
 /* A failed nested statement: rc and sqlite3_errmsg become *err; `what` names the object. */
 rec_status sq_fail_rc(sqlite3 *db, int rc, const char *what, rec_err *err);
 void sq_result_error(sqlite3_context *ctx, const rec_err *err);
-int sq_vtab_error(sqlite3_vtab *vtab, const rec_err *err); /* sets zErrMsg, returns the code */
+int sq_vtab_error(sqlite3_vtab *vtab,
+                  const rec_err *err); /* sets zErrMsg, returns the code */
 
 /* ---- sq_value.c -------------------------------------------------------------------------------- */
 
-cell sq_cell(sqlite3_value *v);                  /* borrowed until the value changes */
-cell sq_column_cell(sqlite3_stmt *st, int i);    /* borrowed until the next step */
+cell sq_cell(sqlite3_value *v);               /* borrowed until the value changes */
+cell sq_column_cell(sqlite3_stmt *st, int i); /* borrowed until the next step */
 void sq_result_cell(sqlite3_context *ctx, const cell *c); /* copies */
 rec_status sq_bind_cell(sqlite3_stmt *st, int i, const cell *c, rec_err *err);
 rec_status sq_bind_key(sqlite3_stmt *st, int i, const rec_key *k, rec_err *err);
@@ -65,13 +68,14 @@ cell sq_key_cell(const rec_key *k);
 typedef enum { AFFINITY_INTEGER, AFFINITY_TEXT } key_affinity;
 /* Coerce to the affinity ('42' -> 42, 42.0 -> 42 under INTEGER; 42 -> '42' under TEXT, text in
  * *buf when needed). false: NULL, or no key can equal it. A blob is REC_RANGE. */
-bool sq_key(const cell *c, key_affinity a, char buf[32], rec_key *out, rec_status *status,
-            rec_err *err);
+bool sq_key(const cell *c, key_affinity a, char buf[32], rec_key *out,
+            rec_status *status, rec_err *err);
 /* Affinity of a declared type, as SQLite finds it: 'i' integer, 'r' real, 'n' numeric, 't' text, 'b' none. */
 char sq_affinity(const char *type);
 /* The value as a column of that affinity would store it. Owned: sq_cell_free. */
 rec_status sq_value_as(sqlite3_value *v, char affinity, cell *out, rec_err *err);
-rec_status sq_cell_copy(const cell *c, cell *out, rec_err *err); /* owned: sq_cell_free */
+rec_status sq_cell_copy(const cell *c, cell *out,
+                        rec_err *err); /* owned: sq_cell_free */
 void sq_cell_free(cell *c);
 /* Vector argument: BLOB = little-endian float32, or text = JSON array. *out: float[*dim], owned.
  * want_dim 0 = any. NULL value: *out NULL and REC_OK. `what` starts the message. */
@@ -80,8 +84,9 @@ rec_status sq_vector(sqlite3_value *v, uint32_t want_dim, const char *what, floa
 /* BLOBs that rec_vector(x, type) made carry SQ_VECTOR_SUBTYPE + type; sq_vector reads them. */
 #define SQ_VECTOR_SUBTYPE 0xE0u
 vec_type sq_vector_subtype(sqlite3_value *v); /* VEC_F32 for everything else */
-rec_status sq_vector_from_bytes(vec_type t, const void *p, size_t nbyte, const char *what,
-                                float **out, uint32_t *dim, rec_err *err);
+rec_status sq_vector_from_bytes(vec_type t, const void *p, size_t nbyte,
+                                const char *what, float **out, uint32_t *dim,
+                                rec_err *err);
 
 /* ---- sq_args.c ---------------------------------------------------------------------------------- */
 
@@ -119,14 +124,17 @@ typedef struct sq_generation {
 } sq_generation;
 bool sq_generation_equal(const sq_generation *a, const sq_generation *b);
 /* The stored record v: its newest pair; whether `old` is in it. For callers with a statement of their own. */
-rec_status sq_generation_parse(const char *name, const cell *v, sq_generation *out, rec_err *err);
+rec_status sq_generation_parse(const char *name, const cell *v, sq_generation *out,
+                               rec_err *err);
 bool sq_generation_in(const cell *v, const sq_generation *old);
 /* The record that follows v. is_same_transaction: the newest pair was never committed, so nobody else can have
  * seen it: it is replaced instead of kept. */
-rec_status sq_generation_next(const cell *v, bool is_same_transaction, sq_generation *out,
-                              bytes_writer *w, rec_err *err);
-rec_status sq_state_create(sqlite3 *db, const char *schema, const char *name, rec_err *err);
-rec_status sq_data_create(sqlite3 *db, const char *schema, const char *name, rec_err *err);
+rec_status sq_generation_next(const cell *v, bool is_same_transaction,
+                              sq_generation *out, bytes_writer *w, rec_err *err);
+rec_status sq_state_create(sqlite3 *db, const char *schema, const char *name,
+                           rec_err *err);
+rec_status sq_data_create(sqlite3 *db, const char *schema, const char *name,
+                          rec_err *err);
 rec_status sq_generation_read(sqlite3 *db, const char *schema, const char *name,
                               sq_generation *out, rec_err *err);
 /* Is `old` on the line of history that leads to the stored generation? */
@@ -134,22 +142,24 @@ rec_status sq_generation_is_ancestor(sqlite3 *db, const char *schema, const char
                                      const sq_generation *old, bool *yes, rec_err *err);
 rec_status sq_generation_bump(sqlite3 *db, const char *schema, const char *name,
                               sq_generation *out, rec_err *err);
-rec_status sq_state_set(sqlite3 *db, const char *schema, const char *name, const char *k,
-                        const cell *v, rec_err *err);
+rec_status sq_state_set(sqlite3 *db, const char *schema, const char *name,
+                        const char *k, const cell *v, rec_err *err);
 /* *v: text and blobs copied, owned (rec_free p). type CELL_NULL if there is no such row. */
-rec_status sq_state_get(sqlite3 *db, const char *schema, const char *name, const char *k,
-                        cell *v, rec_err *err);
+rec_status sq_state_get(sqlite3 *db, const char *schema, const char *name,
+                        const char *k, cell *v, rec_err *err);
 rec_status sq_shadow_drop(sqlite3 *db, const char *schema, const char *name,
-                          const char *const *suffix, rec_err *err); /* NULL-terminated list */
-rec_status sq_shadow_rename(sqlite3 *db, const char *schema, const char *from, const char *to,
-                            const char *const *suffix, rec_err *err);
+                          const char *const *suffix,
+                          rec_err *err); /* NULL-terminated list */
+rec_status sq_shadow_rename(sqlite3 *db, const char *schema, const char *from,
+                            const char *to, const char *const *suffix, rec_err *err);
 /* Long blobs in <name>_data(part TEXT, chunk INTEGER, bytes BLOB): pieces of SQ_PART_BYTES, last piece
  * short, with a checksum row. read: *out owned. */
 #define SQ_PART_BYTES ((size_t)1 << 20)
-rec_status sq_part_write(sqlite3 *db, const char *schema, const char *name, const char *part,
-                         const void *p, size_t n, rec_err *err);
-rec_status sq_part_read(sqlite3 *db, const char *schema, const char *name, const char *part,
-                        uint8_t **out, size_t *n, rec_err *err); /* *out NULL, n 0 if absent */
+rec_status sq_part_write(sqlite3 *db, const char *schema, const char *name,
+                         const char *part, const void *p, size_t n, rec_err *err);
+rec_status sq_part_read(sqlite3 *db, const char *schema, const char *name,
+                        const char *part, uint8_t **out, size_t *n,
+                        rec_err *err); /* *out NULL, n 0 if absent */
 
 /* ---- sq_registry.c -------------------------------------------------------------------------------- */
 
@@ -162,25 +172,28 @@ typedef struct sq_frame { /* a model that is being read for: see sq_tables.c */
     bool is_entered;
 } sq_frame;
 typedef struct sq_progress { /* of the one long computation that runs on a connection */
-    const char *name;     /* what is trained; borrowed, set before sq_run_init */
-    const char *path;     /* file to append to, or NULL */
-    char phase[40];       /* last shown */
+    const char *name;        /* what is trained; borrowed, set before sq_run_init */
+    const char *path;        /* file to append to, or NULL */
+    char phase[40];          /* last shown */
     double started, last, last_done;
     bool to_terminal, is_drawn;
 } sq_progress;
-struct sq_conn { /* one per connection; reference-counted by every function and module */
+struct
+    sq_conn { /* one per connection; reference-counted by every function and module */
     sqlite3 *db;
     int n_ref;
     llm_session *llm;
-    sq_table *tables;     /* list: rec_models that are connected */
-    sq_frame *frames;     /* stack: models that are being read for */
-    sq_view *views;       /* list: newest view of each model */
-    sq_index *indexes;    /* list: memory of each index */
-    void (*drop_indexes)(sq_conn *c); /* set by sq_index.c with the first index; frees the list */
-    struct tvf_memo *last_call; /* vt_tables.c: last call's rows, one block of rec_malloc */
-    int depth;            /* nesting of sq_view_open, for cycles */
+    sq_table *tables;  /* list: rec_models that are connected */
+    sq_frame *frames;  /* stack: models that are being read for */
+    sq_view *views;    /* list: newest view of each model */
+    sq_index *indexes; /* list: memory of each index */
+    void (*drop_indexes)(
+        sq_conn *c); /* set by sq_index.c with the first index; frees the list */
+    struct tvf_memo
+        *last_call; /* vt_tables.c: last call's rows, one block of rec_malloc */
+    int depth;      /* nesting of sq_view_open, for cycles */
     sq_progress progress;
-    void *log;            /* sq_train.c: collects epochs while a training runs */
+    void *log; /* sq_train.c: collects epochs while a training runs */
 };
 sq_conn *sq_conn_new(sqlite3 *db); /* n_ref 1 */
 void sq_conn_ref(sq_conn *c);
@@ -206,7 +219,8 @@ bool sq_token_same_statement(const sq_token *a, const sq_token *b);
 /* Constraints travel from xBestIndex to xFilter in idxStr, printable: one item per argument, "<op><column>;"
  * with op a letter (PLAN_OPS). */
 typedef struct plan_item {
-    char op; /* '=' eq, '!' ne, '<' '>' 'l' le 'g' ge, 'i' is, 'j' isnot, 'n' isnull, 'N' notnull, 'I' in-list, 'L' like, 'G' glob, 'k' limit, 'o' offset, 'm' match */
+    char
+        op; /* '=' eq, '!' ne, '<' '>' 'l' le 'g' ge, 'i' is, 'j' isnot, 'n' isnull, 'N' notnull, 'I' in-list, 'L' like, 'G' glob, 'k' limit, 'o' offset, 'm' match */
     int column;
     bool is_literal; /* the right side is a literal (sqlite3_vtab_rhs_value knows it) */
 } plan_item;
@@ -230,12 +244,14 @@ typedef struct sq_member {
     char label[64]; /* cf */
     char *model;    /* owned; name in the schema of the hybrid, or schema.name */
 } sq_member;
-typedef struct sq_model_cfg { /* a CREATE statement with the overrides of <name>_state applied */
+typedef struct
+    sq_model_cfg { /* a CREATE statement with the overrides of <name>_state applied */
     const rec_model_ops *ops;
     model_options options;
     signal_spec signal;
     bool has_feedback; /* feedback= was given */
-    char *interactions, *user, *item, *value, *time, *event, *positive; /* owned or NULL */
+    char *interactions, *user, *item, *value, *time, *event,
+        *positive; /* owned or NULL */
     char *items, *item_key, *title;
     char *text[SQ_MAX_TEXT_COLUMNS];
     size_t n_text;
@@ -249,7 +265,8 @@ typedef struct sq_model_cfg { /* a CREATE statement with the overrides of <name>
 } sq_model_cfg;
 /* Parse and check (names, types, ranges, exclusions; no table is read). An empty value is an option that a command
  * took away. */
-rec_status sq_cfg_parse(const sq_args *args, const char *table, sq_model_cfg *out, rec_err *err);
+rec_status sq_cfg_parse(const sq_args *args, const char *table, sq_model_cfg *out,
+                        rec_err *err);
 void sq_cfg_clear(sq_model_cfg *cfg);
 /* "factors, lambda, ...": the options of this algorithm, for messages. */
 void sq_cfg_options(const sq_model_cfg *cfg, char *out, size_t cap);
@@ -265,32 +282,36 @@ typedef struct sq_columns { /* of a table or view */
 } sq_columns;
 /* An expression over the columns of one row (no calls, no sub-queries), written anew with every column as
  * t."name". REC_RANGE names the token that is not allowed. *out: owned. */
-rec_status sq_expr_write(const char *text, const sq_columns *columns, char **out, rec_err *err);
+rec_status sq_expr_write(const char *text, const sq_columns *columns, char **out,
+                         rec_err *err);
 
 /* ---- sq_source.c: the user's tables: names, columns, rules ----------------------------------------------- */
 
 /* SELECT <list> FROM <schema>.<source> AS t <tail>, built column by column; prepare takes the list. */
 typedef struct sq_select {
-    const char *schema, *source, *tail; /* borrowed; tail: "WHERE ..." made with %w, or NULL */
+    const char *schema, *source,
+        *tail; /* borrowed; tail: "WHERE ..." made with %w, or NULL */
     bytes_writer list;
     int n_column;
 } sq_select;
 void sq_select_column(sq_select *q, const char *column); /* NULL: the constant NULL */
 void sq_select_expr(sq_select *q, const char *safe);     /* made by sq_expr_write */
-rec_status sq_select_prepare(sq_conn *c, sq_select *q, sqlite3_stmt **out, rec_err *err);
+rec_status sq_select_prepare(sq_conn *c, sq_select *q, sqlite3_stmt **out,
+                             rec_err *err);
 /* Parameters ?1 and ?2: the key as INTEGER and as TEXT, as far as both exist. */
 rec_status sq_bind_key_twice(sqlite3_stmt *st, const rec_key *key, rec_err *err);
 
 /* The columns of a source; an error if it is not there. Source names resolve in `schema` ("temp": as SQLite). */
-rec_status sq_columns_read(sq_conn *c, const char *schema, const char *source, sq_columns *out,
-                           rec_err *err);
+rec_status sq_columns_read(sq_conn *c, const char *schema, const char *source,
+                           sq_columns *out, rec_err *err);
 int sq_columns_find(const sq_columns *t, const char *name); /* -1 if there is none */
-void sq_columns_list(const sq_columns *t, char *out, size_t cap); /* "a, b, c" for messages */
+void sq_columns_list(const sq_columns *t, char *out,
+                     size_t cap); /* "a, b, c" for messages */
 void sq_columns_clear(sq_columns *t);
 /* Check at CREATE that every table and column named exists and can be read; find key affinities. */
 rec_status sq_source_check(sq_conn *c, const char *schema, const char *table,
-                           const sq_model_cfg *cfg, key_affinity *user, key_affinity *item,
-                           rec_err *err);
+                           const sq_model_cfg *cfg, key_affinity *user,
+                           key_affinity *item, rec_err *err);
 /* Clear from `allowed` what eligible= does not list and what owned= lists, for this user. With nobody to ask
  * for, an item is eligible if anybody may have it. */
 rec_status sq_source_rules(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
@@ -302,15 +323,16 @@ rec_status sq_source_rules(sq_conn *c, const char *schema, const sq_model_cfg *c
 /* The items as they are now, ascending by key, with facets and titles; docs (may be NULL): one corpus
  * document an item from text= and facets=. */
 rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
-                             key_affinity item, catalog **out, corpus **docs, rec_run *run,
-                             rec_err *err);
+                             key_affinity item, catalog **out, corpus **docs,
+                             rec_run *run, rec_err *err);
 
 /* ---- sq_history.c: the interactions --------------------------------------------------------------------------- */
 
-typedef struct sq_interactions { /* rows that count for profiles, in catalogue numbers */
+typedef struct
+    sq_interactions { /* rows that count for profiles, in catalogue numbers */
     interaction *row; /* owned */
     size_t n, cap;
-    size_t n_rows;    /* rows with a user and an item of the catalogue, counting or not */
+    size_t n_rows; /* rows with a user and an item of the catalogue, counting or not */
     size_t n_skipped; /* NULL keys, items outside the catalogue */
 } sq_interactions;
 void sq_interactions_clear(sq_interactions *x);
@@ -319,14 +341,15 @@ typedef struct sq_keys { /* how keys become numbers */
     const catalog *items;
 } sq_keys;
 /* All rows; users are numbered ascending by key into *users (owned). */
-rec_status sq_source_interactions(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
-                                  key_affinity user, key_affinity item, const catalog *items,
+rec_status sq_source_interactions(sq_conn *c, const char *schema,
+                                  const sq_model_cfg *cfg, key_affinity user,
+                                  key_affinity item, const catalog *items,
                                   keyset **users, sq_interactions *out, rec_run *run,
                                   rec_err *err);
 /* One user's rows: profile rows are added to `out` (raw, unmerged), every item touched to `seen`. */
 rec_status sq_source_user(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
-                          const rec_key *user, const sq_keys *keys, sq_interactions *out,
-                          bitmap *seen, rec_err *err);
+                          const rec_key *user, const sq_keys *keys,
+                          sq_interactions *out, bitmap *seen, rec_err *err);
 /* All histories in memory, if a query for one user would scan the table (else, or if they are too many, *out is
  * NULL). Freed with sq_batch_free. */
 typedef struct sq_batch sq_batch;
@@ -340,8 +363,8 @@ void sq_batch_free(sq_batch *b);
 typedef struct sq_users sq_users;
 rec_status sq_users_open(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
                          const sq_keys *keys, sq_users **out, rec_err *err);
-rec_status sq_users_next(sq_users *u, const rec_key **user, sq_interactions *out, bitmap *seen,
-                         rec_err *err);
+rec_status sq_users_next(sq_users *u, const rec_key **user, sq_interactions *out,
+                         bitmap *seen, rec_err *err);
 void sq_users_close(sq_users *u); /* NULL is fine */
 
 /* ---- sq_tables.c: which rec_models there are -------------------------------------------------------------- */
@@ -358,56 +381,67 @@ void sq_table_remove(sq_conn *c, sq_table *t);
 rec_status sq_table_find(sq_conn *c, const char *in_schema, const char *name,
                          const sq_table **out, rec_err *err);
 /* CREATE's options, those that commands have set, and one more (may be NULL). Clear with sq_cfg_clear. */
-rec_status sq_table_config(sq_conn *c, const sq_table *t, const sq_arg *set, sq_model_cfg *out,
-                           rec_err *err);
+rec_status sq_table_config(sq_conn *c, const sq_table *t, const sq_arg *set,
+                           sq_model_cfg *out, rec_err *err);
 rec_status sq_table_affinity(sq_conn *c, const sq_table *t, key_affinity *user,
                              key_affinity *item, rec_err *err);
 /* Every rec_model of every schema: fn(ctx, schema, name). */
-typedef rec_status (*sq_model_fn)(void *ctx, const char *schema, const char *name, rec_err *err);
+typedef rec_status (*sq_model_fn)(void *ctx, const char *schema, const char *name,
+                                  rec_err *err);
 rec_status sq_model_each(sq_conn *c, sq_model_fn fn, void *ctx, rec_err *err);
 /* Refuses a model that is entered already: a cycle. Leave whether entering failed or not. */
-rec_status sq_enter(sq_conn *c, sq_frame *f, const char *schema, const char *name, rec_err *err);
+rec_status sq_enter(sq_conn *c, sq_frame *f, const char *schema, const char *name,
+                    rec_err *err);
 void sq_leave(sq_conn *c, sq_frame *f);
 bool sq_is_entered(const sq_conn *c, const char *schema, const char *name);
 
 /* ---- sq_model.c ------------------------------------------------------------------------------------------- */
 
-typedef enum { SOURCE_MODEL, SOURCE_FOLD_IN, SOURCE_CONTENT, SOURCE_POPULARITY } score_source;
+typedef enum {
+    SOURCE_MODEL,
+    SOURCE_FOLD_IN,
+    SOURCE_CONTENT,
+    SOURCE_POPULARITY
+} score_source;
 const char *score_source_name(score_source s);
 
 /* A view is one trained model joined with the catalogue as it is now: immutable, reference-counted, kept
  * by the connection until the model or the data change. */
-typedef struct sq_loaded sq_loaded; /* what was read from <name>_data; shared by views */
+typedef struct sq_loaded
+    sq_loaded; /* what was read from <name>_data; shared by views */
 struct sq_view {
     int n_ref;
-    sq_view *next;          /* registry list */
+    sq_view *next; /* registry list */
     sq_conn *conn;
-    char *schema, *name;    /* owned */
-    sq_model_cfg cfg;       /* hybrids without items= have those of a member */
-    sq_loaded *loaded;      /* holds a reference; owns model .. user_hash below */
+    char *schema, *name; /* owned */
+    sq_model_cfg cfg;    /* hybrids without items= have those of a member */
+    sq_loaded *loaded;   /* holds a reference; owns model .. user_hash below */
     key_affinity user_affinity, item_affinity;
     sq_generation generation;
     sq_token token;
-    catalog *items;         /* live catalogue; item numbers below are its numbers */
-    rec_model *model;       /* NULL before the first training, and for hybrids */
-    rec_model *popularity;  /* fallback; NULL before the first training */
-    uint32_t *model_item;   /* [n_items] model number or KEYS_NONE */
-    uint32_t *catalog_item; /* [model n_items] catalogue number or KEYS_NONE (item was deleted) */
-    uint32_t *tie_item;     /* [n_items] items in the order in which equal scores are listed */
-    keyset *trained_users;  /* and the hash of each one's history at training */
+    catalog *items;        /* live catalogue; item numbers below are its numbers */
+    rec_model *model;      /* NULL before the first training, and for hybrids */
+    rec_model *popularity; /* fallback; NULL before the first training */
+    uint32_t *model_item;  /* [n_items] model number or KEYS_NONE */
+    uint32_t *
+        catalog_item; /* [model n_items] catalogue number or KEYS_NONE (item was deleted) */
+    uint32_t
+        *tie_item; /* [n_items] items in the order in which equal scores are listed */
+    keyset *trained_users; /* and the hash of each one's history at training */
     uint64_t *user_hash;
-    double now;             /* newest interaction at training */
-    sq_batch *batch;        /* histories, once several users were asked for without an index; or NULL */
+    double now; /* newest interaction at training */
+    sq_batch *
+        batch; /* histories, once several users were asked for without an index; or NULL */
     size_t n_asked;
-    double liked_value;     /* explicit: the rating that an item of `history` stands for */
-    double trained_at;      /* unix seconds, 0 = never */
+    double liked_value; /* explicit: the rating that an item of `history` stands for */
+    double trained_at;  /* unix seconds, 0 = never */
     int64_t trained_rows;
     struct sq_view_member {
-        sq_view *view;      /* holds a reference */
-        uint32_t *item;     /* [n_items] the member's catalogue number or KEYS_NONE */
+        sq_view *view;  /* holds a reference */
+        uint32_t *item; /* [n_items] the member's catalogue number or KEYS_NONE */
         double weight;
         bool is_content;
-        const char *label;  /* borrowed from cfg */
+        const char *label; /* borrowed from cfg */
     } member[HYBRID_MAX_MEMBERS];
     size_t n_member;
 };
@@ -426,41 +460,46 @@ rec_status sq_view_require_trained(const sq_view *v, rec_err *err);
 void sq_view_language(const sq_view *v, llm_context *out);
 size_t sq_view_n_items(const sq_view *v);
 
-typedef struct sq_who { /* who asks: a user, or a history, or nobody; and a sentence */
-    const rec_key *user;      /* NULL = none (already coerced) */
-    const char *history;      /* JSON array of item keys, or NULL */
+typedef struct sq_who {  /* who asks: a user, or a history, or nobody; and a sentence */
+    const rec_key *user; /* NULL = none (already coerced) */
+    const char *history; /* JSON array of item keys, or NULL */
     size_t n_history;
-    const char *query;        /* a sentence, or NULL */
+    const char *query; /* a sentence, or NULL */
     size_t n_query;
-    const query_request *request; /* the llm_rewrite object, or NULL (its like_items are catalogue numbers) */
+    const query_request *
+        request; /* the llm_rewrite object, or NULL (its like_items are catalogue numbers) */
 } sq_who;
 typedef struct sq_profile sq_profile;
-struct sq_profile { /* what is known of them, in catalogue numbers */
-    sq_who who;           /* borrowed parts */
-    interaction *row;     /* owned; merged, ascending by item */
+struct sq_profile {   /* what is known of them, in catalogue numbers */
+    sq_who who;       /* borrowed parts */
+    interaction *row; /* owned; merged, ascending by item */
     size_t n, cap;
-    bitmap seen;          /* items touched */
-    bool is_known;        /* user was in the training data */
-    bool is_fresh;        /* history differs from training: fold_in */
-    sq_profile *member;   /* hybrids: [n_member], owned; each in its member's catalogue numbers */
+    bitmap seen;   /* items touched */
+    bool is_known; /* user was in the training data */
+    bool is_fresh; /* history differs from training: fold_in */
+    sq_profile *
+        member; /* hybrids: [n_member], owned; each in its member's catalogue numbers */
     size_t n_member;
 };
-rec_status sq_profile_read(sq_view *v, const sq_who *who, sq_profile *out, rec_err *err);
+rec_status sq_profile_read(sq_view *v, const sq_who *who, sq_profile *out,
+                           rec_err *err);
 /* The same from rows that the caller puts between the two calls (raw, into row, n, cap and seen): streams. */
-rec_status sq_profile_start(const sq_view *v, const sq_who *who, sq_profile *out, rec_err *err);
+rec_status sq_profile_start(const sq_view *v, const sq_who *who, sq_profile *out,
+                            rec_err *err);
 rec_status sq_profile_finish(const sq_view *v, sq_profile *p, rec_err *err);
 /* The rows that the model knows, in its numbers, ascending. *out: owned. */
-rec_status sq_profile_for_model(const sq_view *v, const sq_profile *p, interaction **out,
-                                size_t *n, rec_err *err);
+rec_status sq_profile_for_model(const sq_view *v, const sq_profile *p,
+                                interaction **out, size_t *n, rec_err *err);
 void sq_profile_clear(sq_profile *p);
 
 typedef struct sq_scores { /* one score for every item of the catalogue */
     size_t n;
-    float *score;      /* [n] owned */
-    uint8_t *source;   /* [n] score_source, owned */
+    float *score;               /* [n] owned */
+    uint8_t *source;            /* [n] score_source, owned */
     float *cf, *content, *gate; /* [n] owned, hybrids only, NaN where absent */
 } sq_scores;
-rec_status sq_score(sq_view *v, const sq_profile *p, rec_run *run, sq_scores *out, rec_err *err);
+rec_status sq_score(sq_view *v, const sq_profile *p, rec_run *run, sq_scores *out,
+                    rec_err *err);
 void sq_scores_clear(sq_scores *s);
 /* Items that may be shown: all, less seen (want_unseen; never for repeat=1), less owned and ineligible (of the view
  * and of its members), less what request->filters refuses. */
@@ -468,17 +507,18 @@ rec_status sq_allowed(sq_view *v, const sq_profile *p, bool want_unseen, bitmap 
                       rec_err *err);
 /* Descending score, ties by a hash of the item key (so entries hold places in tie_item, not items: pull with
  * sq_rank_next). Clear with ranking_clear. */
-rec_status sq_rank(const sq_view *v, const sq_scores *s, const bitmap *allowed, ranking *out,
-                   rec_err *err);
+rec_status sq_rank(const sq_view *v, const sq_scores *s, const bitmap *allowed,
+                   ranking *out, rec_err *err);
 /* The next best: catalogue number and score. false at the end. */
 bool sq_rank_next(const sq_view *v, ranking *r, uint32_t *item, float *score);
 /* How well the words of the sentence match in the FTS5 table of lexical=: out[items], 0 where they do not. */
 rec_status sq_lexical(const sq_view *v, const sq_who *who, float *out, rec_err *err);
 /* What made the score: calls fn with catalogue item numbers (kind "item"), facets, terms. */
-rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn fn, void *ctx,
-                      rec_err *err);
+rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn fn,
+                      void *ctx, rec_err *err);
 /* out[n_items of the catalogue]: similarity to item, NaN where unknown. */
-rec_status sq_similar(sq_view *v, uint32_t item, float *out, score_source *source, rec_err *err);
+rec_status sq_similar(sq_view *v, uint32_t item, float *out, score_source *source,
+                      rec_err *err);
 
 /* ---- sq_train.c --------------------------------------------------------------------------------------------- */
 
@@ -490,15 +530,16 @@ rec_status sq_train(sq_conn *c, const char *name, const char *options, bool stan
 /* ---- sq_check.c --------------------------------------------------------------------------------------------- */
 
 /* Everything that is stored of a model, against itself: REC_CORRUPT names what is wrong. */
-rec_status sq_model_check(sq_conn *c, const char *schema, const char *name, rec_err *err);
+rec_status sq_model_check(sq_conn *c, const char *schema, const char *name,
+                          rec_err *err);
 /* The members of a configuration: they exist, their keys agree, no model is its own member. Affinities of the
  * first are returned. */
 rec_status sq_members_check(sq_conn *c, const char *schema, const char *table,
-                            const sq_model_cfg *cfg, key_affinity *user, key_affinity *item,
-                            rec_err *err);
+                            const sq_model_cfg *cfg, key_affinity *user,
+                            key_affinity *item, rec_err *err);
 /* Run a command of INSERT INTO m(m) VALUES (...): train, rebuild, integrity-check, name=value. */
-rec_status sq_command(sq_conn *c, const char *schema, const char *name, const char *command,
-                      rec_err *err);
+rec_status sq_command(sq_conn *c, const char *schema, const char *name,
+                      const char *command, rec_err *err);
 
 /* ---- vt_model.c, vt_model_cursor.c: rec_model ------------------------------------------------------------- */
 
@@ -525,8 +566,8 @@ typedef struct vt_model_table {
 } vt_model_table;
 int vt_model_open(sqlite3_vtab *vtab, sqlite3_vtab_cursor **out);
 int vt_model_close(sqlite3_vtab_cursor *cur);
-int vt_model_filter(sqlite3_vtab_cursor *cur, int idx_num, const char *idx_str, int argc,
-                    sqlite3_value **argv);
+int vt_model_filter(sqlite3_vtab_cursor *cur, int idx_num, const char *idx_str,
+                    int argc, sqlite3_value **argv);
 int vt_model_next(sqlite3_vtab_cursor *cur);
 int vt_model_eof(sqlite3_vtab_cursor *cur);
 int vt_model_column(sqlite3_vtab_cursor *cur, sqlite3_context *ctx, int column);
@@ -547,7 +588,7 @@ typedef struct tvf_def {
     const char *args;    /* "model, user, k": hidden columns, in order */
     int n_required;      /* the first n arguments must be given */
     bool direct_only;
-    int rank_column;     /* column in whose ascending order rows come; -1 none */
+    int rank_column; /* column in whose ascending order rows come; -1 none */
     double cost;
     rec_status (*open)(sq_conn *c, sqlite3_value **arg, tvf_result **out, rec_err *err);
 } tvf_def;
@@ -557,16 +598,17 @@ tvf_rows *tvf_rows_new(int n_column); /* NULL on OOM */
 rec_status tvf_rows_add(tvf_rows *r, const cell *row, rec_err *err);
 void tvf_rows_free(tvf_rows *r);
 tvf_result *tvf_rows_result(tvf_rows *taken); /* NULL on OOM (rows freed) */
-cell cell_null(void), cell_int(int64_t i), cell_real(double r), cell_text(const char *s, size_t n),
-    cell_str(const char *s); /* NULL text gives a NULL cell */
-int tvf_register(sq_conn *c, const tvf_def *def);        /* eponymous virtual table */
+cell cell_null(void), cell_int(int64_t i), cell_real(double r),
+    cell_text(const char *s, size_t n),
+    cell_str(const char *s);                      /* NULL text gives a NULL cell */
+int tvf_register(sq_conn *c, const tvf_def *def); /* eponymous virtual table */
 int tvf_register_scalar(sq_conn *c, const tvf_def *def); /* the same as a JSON array */
 
 /* ---- tf_call.c: what the functions over models share --------------------------------------------------------------- */
 
 /* Open the model that an argument names; a NULL or a number is REC_RANGE. Close with sq_view_close. */
-rec_status tf_view(sq_conn *c, const char *function, sqlite3_value *model, sq_view **out,
-                   rec_err *err);
+rec_status tf_view(sq_conn *c, const char *function, sqlite3_value *model,
+                   sq_view **out, rec_err *err);
 /* A key argument, coerced; text is borrowed from the value, or lies in buf. */
 typedef struct tf_key {
     rec_key key;
@@ -574,25 +616,26 @@ typedef struct tf_key {
     bool is_key;  /* false: no row can have such a key */
     char buf[32];
 } tf_key;
-rec_status tf_read_key(const char *function, const char *what, sqlite3_value *v, key_affinity a,
-                       tf_key *out, rec_err *err);
+rec_status tf_read_key(const char *function, const char *what, sqlite3_value *v,
+                       key_affinity a, tf_key *out, rec_err *err);
 /* The catalogue number of an item argument; KEYS_NONE: NULL, or outside the catalogue. */
-rec_status tf_item(const sq_view *v, const char *function, const char *what, sqlite3_value *arg,
-                   uint32_t *out, rec_err *err);
+rec_status tf_item(const sq_view *v, const char *function, const char *what,
+                   sqlite3_value *arg, uint32_t *out, rec_err *err);
 /* k: *out -1 when NULL or not given. */
 rec_status tf_k(const char *function, sqlite3_value *v, int64_t *out, rec_err *err);
 /* Text argument: NULL when NULL or not given; anything but text is REC_RANGE. */
-rec_status tf_text(const char *function, const char *what, sqlite3_value *v, const char **out,
-                   size_t *nbyte, rec_err *err);
+rec_status tf_text(const char *function, const char *what, sqlite3_value *v,
+                   const char **out, size_t *nbyte, rec_err *err);
 /* Profile of a user argument who may be unknown; `key` must outlive the profile. */
 rec_status tf_profile(sq_view *v, const tf_key *key, const query_request *request,
                       sq_profile *out, rec_err *err);
-cell tf_item_cell(const sq_view *v, uint32_t item);  /* borrowed until the view closes */
+cell tf_item_cell(const sq_view *v, uint32_t item); /* borrowed until the view closes */
 cell tf_title_cell(const sq_view *v, uint32_t item); /* NULL without a title */
 /* The view, or the first of its members, that reads interactions / has facets; NULL if none does. */
 const sq_view *tf_with_interactions(const sq_view *v);
 const sq_view *tf_with_facets(const sq_view *v);
-size_t tf_facet_items(const catalog *c, size_t facet); /* items that have a value of a text facet */
+size_t tf_facet_items(const catalog *c,
+                      size_t facet); /* items that have a value of a text facet */
 /* "main"."ratings": a source table of the model, quoted, for SQL text; owned, sqlite3_free. NULL on OOM. */
 char *tf_source_name(const sq_view *v, const char *table, rec_err *err);
 /* Whose rows stand for the user: the profile itself, or that of the first member that has any (then with the
@@ -600,8 +643,8 @@ char *tf_source_name(const sq_view *v, const char *table, rec_err *err);
 void tf_profile_rows(const sq_view *v, const sq_profile *p, const sq_view **view,
                      const sq_profile **profile);
 /* Filters from JSON: the filters of a rewrite object, or the whole object. */
-rec_status tf_filters(const char *function, const char *text, size_t nbyte, filters *out,
-                      rec_err *err);
+rec_status tf_filters(const char *function, const char *text, size_t nbyte,
+                      filters *out, rec_err *err);
 
 /* ---- tf_index.c: rec_index tables as the schema tables describe them ---------------------------------------------------- */
 
@@ -613,20 +656,23 @@ typedef struct tf_index {
 void tf_index_clear(tf_index *ix);
 /* fn may take what *ix owns (and zero it). schema, name: NULL = any. */
 typedef rec_status (*tf_index_fn)(void *ctx, tf_index *ix, rec_err *err);
-rec_status tf_index_each(sq_conn *c, const char *schema, const char *name, tf_index_fn fn,
-                         void *ctx, rec_err *err);
+rec_status tf_index_each(sq_conn *c, const char *schema, const char *name,
+                         tf_index_fn fn, void *ctx, rec_err *err);
 /* 'name' or 'schema.name'. */
-rec_status tf_index_find(sq_conn *c, const char *name, bool *found, tf_index *out, rec_err *err);
+rec_status tf_index_find(sq_conn *c, const char *name, bool *found, tf_index *out,
+                         rec_err *err);
 
 /* ---- tf_recommend.c, tf_similar.c, tf_explain.c, tf_user.c, tf_models.c: table functions ----------------------------- */
 
-extern const tvf_def tf_recommend_def, tf_hybrid_def, tf_similar_def, tf_similar_users_def,
-    tf_explain_def, tf_user_def, tf_why_not_def, tf_models_def;
+extern const tvf_def tf_recommend_def, tf_hybrid_def, tf_similar_def,
+    tf_similar_users_def, tf_explain_def, tf_user_def, tf_why_not_def, tf_models_def;
 
-void fn_tools(sqlite3_context *ctx, int argc, sqlite3_value **argv); /* fn_tools.c: rec_tools() */
+void fn_tools(sqlite3_context *ctx, int argc,
+              sqlite3_value **argv); /* fn_tools.c: rec_tools() */
 
 /* One sentence that names only what made the score, owned (tf_explain.c). */
-rec_status tf_reason(sq_view *v, const sq_profile *p, uint32_t item, char **out, rec_err *err);
+rec_status tf_reason(sq_view *v, const sq_profile *p, uint32_t item, char **out,
+                     rec_err *err);
 
 /* ---- the tables of rec.c: what is registered ---------------------------------------------------------------------- */
 
@@ -638,11 +684,14 @@ typedef struct sq_function {
     void (*step)(sqlite3_context *, int, sqlite3_value **); /* aggregates */
     void (*final)(sqlite3_context *);
 } sq_function; /* user data of every function is its sq_conn */
-extern const sq_function fn_vector_functions[], fn_model_functions[], fn_llm_functions[]; /* end with NULL name */
-extern const tvf_def *const vt_table_functions[]; /* NULL-terminated: rec_recommend ... */
+extern const sq_function fn_vector_functions[], fn_model_functions[],
+    fn_llm_functions[]; /* end with NULL name */
+extern const tvf_def
+    *const vt_table_functions[]; /* NULL-terminated: rec_recommend ... */
 extern const tvf_def *const vt_llm_functions[];
 int vt_index_register(sq_conn *c);
 int vt_model_register(sq_conn *c);
-int vt_llm_register(sq_conn *c); /* llm_models (writable) and other non-function tables */
+int vt_llm_register(
+    sq_conn *c); /* llm_models (writable) and other non-function tables */
 
 #endif

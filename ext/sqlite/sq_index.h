@@ -20,28 +20,30 @@
 typedef enum { INDEX_KEY_ROWID, INDEX_KEY_INTEGER, INDEX_KEY_TEXT } index_key;
 typedef enum { FIELD_KEY, FIELD_VECTOR, FIELD_FILTER } index_role;
 typedef struct index_field { /* a declared column */
-    char *name, *type; /* owned; type as written */
+    char *name, *type;       /* owned; type as written */
     index_role role;
     char affinity;
     int cell; /* column of the filter_table: 0 is the key, filters follow */
 } index_field;
 typedef struct sq_index_def { /* a CREATE statement of rec_index */
-    char *table; /* owned */
+    char *table;              /* owned */
     index_field *field;
     size_t n_field;
     int n_filter;     /* filter columns c0.. */
     int vector_field; /* its number */
     index_key key;
     vec_type type;
-    index_cfg cfg; /* kind and codes point at constants */
+    index_cfg cfg;  /* kind and codes point at constants */
     char what[160]; /* "rec_index(movie_vec)": how messages begin */
 } sq_index_def;
 /* The hidden columns follow the declared ones, in this order. */
 enum { INDEX_DISTANCE, INDEX_K, INDEX_EF, INDEX_COMMAND, INDEX_N_HIDDEN };
-rec_status sq_index_def_parse(const sq_args *args, const char *table, sq_index_def *out, rec_err *err);
+rec_status sq_index_def_parse(const sq_args *args, const char *table, sq_index_def *out,
+                              rec_err *err);
 void sq_index_def_clear(sq_index_def *d);
 /* REC_RANGE if the table may not be called `table`: a column has that name. */
-rec_status sq_index_def_check_name(const sq_index_def *d, const char *table, rec_err *err);
+rec_status sq_index_def_check_name(const sq_index_def *d, const char *table,
+                                   rec_err *err);
 char *sq_index_def_sql(const sq_index_def *d); /* for declare_vtab; sqlite3_free */
 
 /* ---- sq_index.c --------------------------------------------------------------------------------------- */
@@ -97,45 +99,53 @@ struct sq_index { /* the connection's entry for (schema, name) */
 void sq_memory_unref(sq_memory *m);
 extern const char *const sq_index_shadow[]; /* suffixes, NULL-terminated */
 
-rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *d, rec_err *err);
+rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *d,
+                           rec_err *err);
 /* The connection's entry for (schema, name); one reference a virtual table object. */
-rec_status sq_index_open(sq_conn *c, const char *schema, const char *name, sq_index **out,
-                         rec_err *err);
+rec_status sq_index_open(sq_conn *c, const char *schema, const char *name,
+                         sq_index **out, rec_err *err);
 void sq_index_close(sq_index *ix);
-void sq_index_forget(sq_index *ix);       /* drop what is in memory */
+void sq_index_forget(sq_index *ix); /* drop what is in memory */
 /* A transaction or savepoint began or ended: the next write makes a new generation. */
 void sq_index_boundary(sq_index *ix, bool is_transaction);
 void sq_index_free_all(sq_conn *c); /* the last reference to a connection is going */
 /* Memory in step with the tables of this snapshot; release with sq_memory_unref. */
-rec_status sq_index_memory(sq_index *ix, const sq_index_def *d, sq_memory **out, rec_err *err);
+rec_status sq_index_memory(sq_index *ix, const sq_index_def *d, sq_memory **out,
+                           rec_err *err);
 
 typedef struct sq_index_row {
-    cell id;        /* integer or text */
-    const void *v;  /* stored form, or NULL */
-    cell *filter;   /* [n_filter], affinity applied */
+    cell id;       /* integer or text */
+    const void *v; /* stored form, or NULL */
+    cell *filter;  /* [n_filter], affinity applied */
 } sq_index_row;
 #define SQ_NO_SLOT (-1)
-rec_status sq_index_find(sq_index *ix, const sq_index_def *d, const cell *id, int64_t *slot,
-                         rec_err *err);
+rec_status sq_index_find(sq_index *ix, const sq_index_def *d, const cell *id,
+                         int64_t *slot, rec_err *err);
 /* Write a row at a slot (SQ_NO_SLOT: the smallest free one); another row of the same id goes away. */
 rec_status sq_index_put(sq_index *ix, const sq_index_def *d, const sq_index_row *row,
                         int64_t *slot, rec_err *err);
-rec_status sq_index_delete(sq_index *ix, const sq_index_def *d, int64_t slot, rec_err *err);
-rec_status sq_index_max_id(sq_index *ix, const sq_index_def *d, int64_t *out, rec_err *err);
+rec_status sq_index_delete(sq_index *ix, const sq_index_def *d, int64_t slot,
+                           rec_err *err);
+rec_status sq_index_max_id(sq_index *ix, const sq_index_def *d, int64_t *out,
+                           rec_err *err);
 /* Rows as statement columns: slot, id, v, c0.. . `where` is SQL over slot and id with ?1, or "". */
 rec_status sq_index_select(sq_index *ix, const sq_index_def *d, const char *where,
                            sqlite3_stmt **out, rec_err *err);
 
 /* ---- sq_index_check.c ------------------------------------------------------------------------------------ */
 
-rec_status sq_index_row_sum(const sq_index_def *d, const sq_index_row *row, int64_t *out, rec_err *err);
-rec_status sq_index_check_id(const sq_index_def *d, int64_t slot, const cell *id, rec_err *err);
-rec_status sq_index_check_vector(const sq_index_def *d, int64_t slot, const cell *v, rec_err *err);
+rec_status sq_index_row_sum(const sq_index_def *d, const sq_index_row *row,
+                            int64_t *out, rec_err *err);
+rec_status sq_index_check_id(const sq_index_def *d, int64_t slot, const cell *id,
+                             rec_err *err);
+rec_status sq_index_check_vector(const sq_index_def *d, int64_t slot, const cell *v,
+                                 rec_err *err);
 /* Slots without gaps and _chunks anew. rebuild also replaces a lost or damaged state row. */
 rec_status sq_index_rebuild(sq_index *ix, const sq_index_def *d, rec_err *err);
 rec_status sq_index_optimize(sq_index *ix, const sq_index_def *d, rec_err *err);
 /* REC_CORRUPT with what is wrong. is_quick: structure without checksums. */
-rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick, rec_err *err);
+rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick,
+                          rec_err *err);
 
 /* ---- vt_index.c, vt_index_cursor.c, vt_index_write.c ------------------------------------------------------- */
 
@@ -153,12 +163,13 @@ enum { PLAN_SCAN, PLAN_LOOKUP, PLAN_SLOT, PLAN_MATCH };
 const index_field *vt_index_field(const vt_index *vt, int column);
 int vt_index_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out);
 int vt_index_close(sqlite3_vtab_cursor *base);
-int vt_index_filter(sqlite3_vtab_cursor *base, int idx_num, const char *idx_str, int argc,
-                    sqlite3_value **argv);
+int vt_index_filter(sqlite3_vtab_cursor *base, int idx_num, const char *idx_str,
+                    int argc, sqlite3_value **argv);
 int vt_index_next(sqlite3_vtab_cursor *base);
 int vt_index_eof(sqlite3_vtab_cursor *base);
 int vt_index_column(sqlite3_vtab_cursor *base, sqlite3_context *ctx, int column);
 int vt_index_rowid(sqlite3_vtab_cursor *base, sqlite3_int64 *out);
-int vt_index_update(sqlite3_vtab *base, int argc, sqlite3_value **argv, sqlite3_int64 *rowid);
+int vt_index_update(sqlite3_vtab *base, int argc, sqlite3_value **argv,
+                    sqlite3_int64 *rowid);
 
 #endif

@@ -69,11 +69,13 @@ typedef struct engine {
     sqlite3_int64 ids[10];
 } engine;
 
-static void fill(engine *e, const char *create, const char *insert, const char *query, const float *v, int rows, int dim) {
+static void fill(engine *e, const char *create, const char *insert, const char *query,
+                 const float *v, int rows, int dim) {
     sqlite3_stmt *st;
     if (sqlite3_exec(e->db, create, NULL, NULL, NULL) != SQLITE_OK) die(e->db, create);
     sqlite3_exec(e->db, "BEGIN", NULL, NULL, NULL);
-    if (sqlite3_prepare_v2(e->db, insert, -1, &st, NULL) != SQLITE_OK) die(e->db, insert);
+    if (sqlite3_prepare_v2(e->db, insert, -1, &st, NULL) != SQLITE_OK)
+        die(e->db, insert);
     for (int i = 0; i < rows; i++) {
         sqlite3_bind_int(st, 1, i + 1);
         sqlite3_bind_blob(st, 2, v + (size_t)i * (size_t)dim, dim * 4, SQLITE_STATIC);
@@ -81,8 +83,10 @@ static void fill(engine *e, const char *create, const char *insert, const char *
         sqlite3_reset(st);
     }
     sqlite3_finalize(st);
-    if (sqlite3_exec(e->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) die(e->db, "COMMIT");
-    if (sqlite3_prepare_v2(e->db, query, -1, &e->st, NULL) != SQLITE_OK) die(e->db, query);
+    if (sqlite3_exec(e->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+        die(e->db, "COMMIT");
+    if (sqlite3_prepare_v2(e->db, query, -1, &e->st, NULL) != SQLITE_OK)
+        die(e->db, query);
 }
 static void ask(engine *e, const float *q, int dim) {
     double t = now();
@@ -99,20 +103,30 @@ static void ask(engine *e, const float *q, int dim) {
 static int run_flat(char **argv) {
     int rows = atoi(argv[2]), dim = atoi(argv[3]), queries = atoi(argv[4]);
     int peer = strcmp(argv[1], "-") != 0, agree = 0;
-    float *v = malloc(sizeof(float) * (size_t)rows * (size_t)dim), *q = malloc(sizeof(float) * (size_t)dim);
+    float *v = malloc(sizeof(float) * (size_t)rows * (size_t)dim),
+          *q = malloc(sizeof(float) * (size_t)dim);
     for (size_t i = 0; i < (size_t)rows * (size_t)dim; i++) v[i] = uniform();
     char create[200];
     engine a = {0}, b = {0};
     a.db = open_db(":memory:", argv[0], NULL);
-    snprintf(create, sizeof create, "CREATE VIRTUAL TABLE t USING rec_index(id INTEGER PRIMARY KEY, e float32[%d], metric=l2)", dim);
+    snprintf(create, sizeof create,
+             "CREATE VIRTUAL TABLE t USING rec_index(id INTEGER PRIMARY KEY, e "
+             "float32[%d], metric=l2)",
+             dim);
     double t = now();
-    fill(&a, create, "INSERT INTO t(id, e) VALUES (?1, ?2)", "SELECT id FROM t WHERE e MATCH ?1 AND k = 10", v, rows, dim);
+    fill(&a, create, "INSERT INTO t(id, e) VALUES (?1, ?2)",
+         "SELECT id FROM t WHERE e MATCH ?1 AND k = 10", v, rows, dim);
     printf("rec_insert_s,%.2f\n", now() - t);
     if (peer) {
         b.db = open_db(":memory:", argv[1], "sqlite3_vec_init");
-        snprintf(create, sizeof create, "CREATE VIRTUAL TABLE t USING vec0(id INTEGER PRIMARY KEY, e float[%d])", dim);
+        snprintf(
+            create, sizeof create,
+            "CREATE VIRTUAL TABLE t USING vec0(id INTEGER PRIMARY KEY, e float[%d])",
+            dim);
         t = now();
-        fill(&b, create, "INSERT INTO t(id, e) VALUES (?1, ?2)", "SELECT id FROM t WHERE e MATCH ?1 AND k = 10 ORDER BY distance", v, rows, dim);
+        fill(&b, create, "INSERT INTO t(id, e) VALUES (?1, ?2)",
+             "SELECT id FROM t WHERE e MATCH ?1 AND k = 10 ORDER BY distance", v, rows,
+             dim);
         printf("sqlite_vec_insert_s,%.2f\n", now() - t);
     }
     for (int i = 0; i < queries + 2; i++) {
@@ -124,14 +138,16 @@ static int run_flat(char **argv) {
     }
     printf("rec_qps,%.1f\n", queries / a.seconds);
     if (peer)
-        printf("sqlite_vec_qps,%.1f\nratio,%.2f\nids_agree,%.4f\n", queries / b.seconds, b.seconds / a.seconds,
-               agree / (10.0 * queries));
+        printf("sqlite_vec_qps,%.1f\nratio,%.2f\nids_agree,%.4f\n", queries / b.seconds,
+               b.seconds / a.seconds, agree / (10.0 * queries));
     return 0;
 }
 
 int main(int argc, char **argv) {
     if (argc == 6 && strcmp(argv[1], "queries") == 0) return run_queries(argv + 2);
     if (argc == 7 && strcmp(argv[1], "flat") == 0) return run_flat(argv + 2);
-    fprintf(stderr, "usage: bench queries DB LIB SQL N | bench flat LIB VECLIB ROWS DIM QUERIES\n");
+    fprintf(
+        stderr,
+        "usage: bench queries DB LIB SQL N | bench flat LIB VECLIB ROWS DIM QUERIES\n");
     return 2;
 }

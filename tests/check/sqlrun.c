@@ -48,8 +48,10 @@ static void run_dot(sqlite3 *db, char *line) {
         printf("%s\n", line + 7);
     } else if (strncmp(line, ".read ", 6) == 0) {
         FILE *f = fopen(line + 6, "r");
-        if (f) run_file(db, f), fclose(f);
-        else printf("Error: cannot open \"%s\"\n", line + 6);
+        if (f)
+            run_file(db, f), fclose(f);
+        else
+            printf("Error: cannot open \"%s\"\n", line + 6);
     }
 }
 
@@ -62,7 +64,9 @@ static void run_file(sqlite3 *db, FILE *f) {
             run_dot(db, line);
             continue;
         }
-        if (n_sql == 0 && (strncmp(line, "--", 2) == 0 || line[strspn(line, " \r\n")] == 0)) continue;
+        if (n_sql == 0 &&
+            (strncmp(line, "--", 2) == 0 || line[strspn(line, " \r\n")] == 0))
+            continue;
         sql = realloc(sql, n_sql + (size_t)n + 1);
         memcpy(sql + n_sql, line, (size_t)n + 1);
         n_sql += (size_t)n;
@@ -79,17 +83,23 @@ int main(int argc, char **argv) {
     const char *path = ":memory:";
     sqlite3 *db = NULL;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "-init") == 0 || strcmp(argv[i], "-cmd") == 0) i++;
-        else if (argv[i][0] != '-') path = argv[i];
+        if (strcmp(argv[i], "-init") == 0 || strcmp(argv[i], "-cmd") == 0)
+            i++;
+        else if (argv[i][0] != '-')
+            path = argv[i];
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (sqlite3_open(path, &db) != SQLITE_OK) return 1;
     for (int i = 1; i + 1 < argc; i++) {
         if (strcmp(argv[i], "-cmd") != 0) continue;
         char *text = argv[++i];
-        if (text[0] == '.') run_dot(db, text);
-        else run_sql(db, text);
+        if (text[0] == '.')
+            run_dot(db, text);
+        else
+            run_sql(db, text);
     }
     run_file(db, stdin);
-    return sqlite3_close(db) == SQLITE_OK ? 0 : (printf("Error: statements left open\n"), 1);
+    return sqlite3_close(db) == SQLITE_OK
+               ? 0
+               : (printf("Error: statements left open\n"), 1);
 }

@@ -49,9 +49,11 @@ static void must(sqlite3 *db, const char *sql) {
 static void text(sqlite3 *db, const char *sql, char *out, size_t cap) {
     sqlite3_stmt *st;
     out[0] = 0;
-    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+    if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK &&
+        sqlite3_step(st) == SQLITE_ROW)
         snprintf(out, cap, "%s", (const char *)sqlite3_column_text(st, 0));
-    else snprintf(out, cap, "error: %s", sqlite3_errmsg(db));
+    else
+        snprintf(out, cap, "error: %s", sqlite3_errmsg(db));
     sqlite3_finalize(st);
 }
 
@@ -68,7 +70,8 @@ static int interrupted(sqlite3 *db, const char *sql, int ms) {
     expect(rc == SQLITE_INTERRUPT, "the code is SQLITE_INTERRUPT");
     double wait = 1e3 * (ended - a.rang);
     if (wait > longest) longest = wait;
-    if (wait > LIMIT_MS) fprintf(stderr, "%.0f ms after the interrupt at %d ms: %s\n", wait, ms, sql);
+    if (wait > LIMIT_MS)
+        fprintf(stderr, "%.0f ms after the interrupt at %d ms: %s\n", wait, ms, sql);
     expect(wait <= LIMIT_MS, "it stops soon");
     return 1;
 }
@@ -79,32 +82,49 @@ int main(void) {
     char before[400], after[400], *err = NULL;
     sqlite3_open(":memory:", &db);
     sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, NULL);
-    if (sqlite3_load_extension(db, lib, NULL, &err) != SQLITE_OK) return fprintf(stderr, "%s\n", err), 1;
+    if (sqlite3_load_extension(db, lib, NULL, &err) != SQLITE_OK)
+        return fprintf(stderr, "%s\n", err), 1;
     must(db, "CREATE TABLE items(item INTEGER PRIMARY KEY, title TEXT, words TEXT);"
              "CREATE TABLE plays(user INT, item INT); CREATE INDEX pu ON plays(user);"
-             "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 4000) INSERT INTO items"
-             " SELECT i, 'title ' || i, printf('w%d w%d w%d w%d w%d w%d', i % 997, i % 499, i * 7 % 1999, i * 31 % 811, i % 13, i % 101) FROM n;"
-             "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < 199999) INSERT INTO plays"
+             "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i "
+             "< 4000) INSERT INTO items"
+             " SELECT i, 'title ' || i, printf('w%d w%d w%d w%d w%d w%d', i % 997, i % "
+             "499, i * 7 % 1999, i * 31 % 811, i % 13, i % 101) FROM n;"
+             "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i "
+             "< 199999) INSERT INTO plays"
              " SELECT i % 5000 + 1, (i * 7919 + i / 5000 * 104729) % 4000 + 1 FROM n;"
-             "CREATE VIRTUAL TABLE taste USING rec_model(algorithm=als, factors=8, epochs=1, interactions=plays, user=user, item=item, items=items);"
-             "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, embedder='lsa(64)', items=items, item=item, text='title, words');");
+             "CREATE VIRTUAL TABLE taste USING rec_model(algorithm=als, factors=8, "
+             "epochs=1, interactions=plays, user=user, item=item, items=items);"
+             "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, "
+             "embedder='lsa(64)', items=items, item=item, text='title, words');");
     must(db, "SELECT rec_train('taste'); SELECT rec_train('about');");
-    text(db, "SELECT group_concat(item) FROM (SELECT item FROM taste WHERE user = 7 AND seen = 0 ORDER BY score DESC LIMIT 20)", before, sizeof before);
+    text(db,
+         "SELECT group_concat(item) FROM (SELECT item FROM taste WHERE user = 7 AND "
+         "seen = 0 ORDER BY score DESC LIMIT 20)",
+         before, sizeof before);
     expect(strlen(before) > 20, "the model answers");
 
-    must(db, "INSERT INTO taste(taste) VALUES ('factors=256'); INSERT INTO taste(taste) VALUES ('epochs=200');");
-    const char *trainings[] = {"SELECT rec_train('taste')", "INSERT INTO taste(taste) VALUES ('train')"};
+    must(db, "INSERT INTO taste(taste) VALUES ('factors=256'); INSERT INTO "
+             "taste(taste) VALUES ('epochs=200');");
+    const char *trainings[] = {"SELECT rec_train('taste')",
+                               "INSERT INTO taste(taste) VALUES ('train')"};
     for (int t = 0; t < 2; t++)
         for (int ms = 5; ms <= 1280; ms *= 4) {
             expect(interrupted(db, trainings[t], ms), "training is still running");
-            text(db, "SELECT group_concat(item) FROM (SELECT item FROM taste WHERE user = 7 AND seen = 0 ORDER BY score DESC LIMIT 20)", after, sizeof after);
+            text(db,
+                 "SELECT group_concat(item) FROM (SELECT item FROM taste WHERE user = "
+                 "7 AND seen = 0 ORDER BY score DESC LIMIT 20)",
+                 after, sizeof after);
             expect(strcmp(before, after) == 0, "the old model answers as before");
             expect(sqlite3_get_autocommit(db), "no transaction is left open");
         }
-    for (int ms = 2; ms <= 32; ms *= 2) interrupted(db, "SELECT rec_train('about')", ms);
+    for (int ms = 2; ms <= 32; ms *= 2)
+        interrupted(db, "SELECT rec_train('about')", ms);
     interrupted(db, "SELECT count(*) FROM taste", 50);
-    must(db, "INSERT INTO taste(taste) VALUES ('epochs=1'); SELECT rec_train('taste'); INSERT INTO taste(taste) VALUES ('integrity-check');");
+    must(db, "INSERT INTO taste(taste) VALUES ('epochs=1'); SELECT rec_train('taste'); "
+             "INSERT INTO taste(taste) VALUES ('integrity-check');");
     expect(sqlite3_close(db) == SQLITE_OK, "nothing is left open");
-    printf("longest wait %.0f ms\ninterrupt: %d passed, %d failed\n", longest, !bad, bad);
+    printf("longest wait %.0f ms\ninterrupt: %d passed, %d failed\n", longest, !bad,
+           bad);
     return bad != 0;
 }

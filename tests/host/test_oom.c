@@ -50,52 +50,78 @@ typedef struct scenario {
 } scenario;
 
 static const char base_tables[] =
-    "CREATE TABLE movies(movie_id INTEGER PRIMARY KEY, title TEXT, genres TEXT, year INT, overview TEXT);"
-    "INSERT INTO movies VALUES (1,'Alpha','Comedy|Drama',1990,'a man walks a dog in the city'),"
-    "(2,'Beta','Drama',1995,'a woman sails the sea alone'),(3,'Gamma Ray','Action',2001,'robots fight over the city'),"
-    "(4,'Delta','Comedy',2005,'a dog sails the sea with robots'),(5,'Epsilon','Action|Drama',2010,'a man and a woman fight robots');"
+    "CREATE TABLE movies(movie_id INTEGER PRIMARY KEY, title TEXT, genres TEXT, year "
+    "INT, overview TEXT);"
+    "INSERT INTO movies VALUES (1,'Alpha','Comedy|Drama',1990,'a man walks a dog in "
+    "the city'),"
+    "(2,'Beta','Drama',1995,'a woman sails the sea alone'),(3,'Gamma "
+    "Ray','Action',2001,'robots fight over the city'),"
+    "(4,'Delta','Comedy',2005,'a dog sails the sea with "
+    "robots'),(5,'Epsilon','Action|Drama',2010,'a man and a woman fight robots');"
     "CREATE TABLE ratings(user_id INT, movie_id INT, rating REAL, rated_at INT);"
     "CREATE INDEX ru ON ratings(user_id);"
-    "INSERT INTO ratings VALUES (1,1,5,100),(1,2,4,110),(2,1,4,120),(2,3,5,130),(3,2,5,140),(3,4,3,150),(4,5,4,160),(4,3,2,170);"
+    "INSERT INTO ratings VALUES "
+    "(1,1,5,100),(1,2,4,110),(2,1,4,120),(2,3,5,130),(3,2,5,140),(3,4,3,150),(4,5,4,"
+    "160),(4,3,2,170);"
     "CREATE VIEW ok AS SELECT movie_id AS item FROM movies WHERE year > 1990;";
 
-#define CREATE_MODELS \
-    "CREATE VIRTUAL TABLE taste USING rec_model(algorithm=als, factors=4, epochs=2, interactions=ratings, user=user_id," \
-    " item=movie_id, feedback=implicit, positive='rating >= 3', items=movies, title=title);" \
-    "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, embedder='lsa(4)', items=movies, item=movie_id," \
-    " title=title, text='title, overview', facets='genres[|], year', interactions=ratings, user=user_id, value=rating," \
-    " feedback=explicit);" \
-    "CREATE VIRTUAL TABLE reader USING rec_model(algorithm=hybrid, cf=taste, content=about, eligible=ok);"
-#define TRAIN_MODELS \
-    "INSERT INTO taste(taste) VALUES ('train'); INSERT INTO about(about) VALUES ('train');" \
+#define CREATE_MODELS                                                                 \
+    "CREATE VIRTUAL TABLE taste USING rec_model(algorithm=als, factors=4, epochs=2, " \
+    "interactions=ratings, user=user_id,"                                             \
+    " item=movie_id, feedback=implicit, positive='rating >= 3', items=movies, "       \
+    "title=title);"                                                                   \
+    "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, "                  \
+    "embedder='lsa(4)', items=movies, item=movie_id,"                                 \
+    " title=title, text='title, overview', facets='genres[|], year', "                \
+    "interactions=ratings, user=user_id, value=rating,"                               \
+    " feedback=explicit);"                                                            \
+    "CREATE VIRTUAL TABLE reader USING rec_model(algorithm=hybrid, cf=taste, "        \
+    "content=about, eligible=ok);"
+#define TRAIN_MODELS                                                              \
+    "INSERT INTO taste(taste) VALUES ('train'); INSERT INTO about(about) VALUES " \
+    "('train');"                                                                  \
     "INSERT INTO reader(reader) VALUES ('train');"
 
 static const scenario scenarios[] = {
     {"index", "",
-     "CREATE VIRTUAL TABLE v USING rec_index(id INTEGER PRIMARY KEY, e float32[4], tag TEXT, metric=l2);"
-     "INSERT INTO v(id, e, tag) VALUES (1,'[1,0,0,0]','a'),(2,'[0,1,0,0]','b'),(3,'[0,0,1,0]',NULL);"
-     "BEGIN; INSERT INTO v(id, e, tag) VALUES (4,'[0,0,0,1]','a'); SAVEPOINT s; DELETE FROM v WHERE id = 1;"
+     "CREATE VIRTUAL TABLE v USING rec_index(id INTEGER PRIMARY KEY, e float32[4], tag "
+     "TEXT, metric=l2);"
+     "INSERT INTO v(id, e, tag) VALUES "
+     "(1,'[1,0,0,0]','a'),(2,'[0,1,0,0]','b'),(3,'[0,0,1,0]',NULL);"
+     "BEGIN; INSERT INTO v(id, e, tag) VALUES (4,'[0,0,0,1]','a'); SAVEPOINT s; DELETE "
+     "FROM v WHERE id = 1;"
      "ROLLBACK TO s; UPDATE v SET tag = 'c' WHERE id = 2; COMMIT;"
-     "SELECT id, distance FROM v WHERE e MATCH '[1,1,0,0]' AND tag IN ('a','c') ORDER BY distance LIMIT 3;"
+     "SELECT id, distance FROM v WHERE e MATCH '[1,1,0,0]' AND tag IN ('a','c') ORDER "
+     "BY distance LIMIT 3;"
      "SELECT id FROM v WHERE e MATCH '[1,1,0,0]' AND k = 2;"
-     "SELECT rec_vector_json(rec_normalize('[3,4]')), rec_distance('[1,2]','[2,1]','l2');"
-     "SELECT rec_vector_json(rec_centroid(e, 2)) FROM v; ALTER TABLE v RENAME TO w; DROP TABLE w;",
+     "SELECT rec_vector_json(rec_normalize('[3,4]')), "
+     "rec_distance('[1,2]','[2,1]','l2');"
+     "SELECT rec_vector_json(rec_centroid(e, 2)) FROM v; ALTER TABLE v RENAME TO w; "
+     "DROP TABLE w;",
      ""},
     {"train", base_tables, CREATE_MODELS TRAIN_MODELS, "PRAGMA integrity_check;"},
     {"query", "", /* set-up is base tables and trained models, below */
-     "SELECT item, score FROM taste WHERE user = 1 AND seen = 0 ORDER BY score DESC LIMIT 2;"
+     "SELECT item, score FROM taste WHERE user = 1 AND seen = 0 ORDER BY score DESC "
+     "LIMIT 2;"
      "SELECT user, item, score, source FROM taste WHERE k = 1;"
      "SELECT item, score FROM about WHERE history = '[1,2]' AND item IN (3,4,5);"
      "INSERT INTO ratings VALUES (9, 3, 5, 200);"
-     "SELECT * FROM rec_recommend('reader', 9, 3); SELECT * FROM rec_similar('about', 1, 2);"
+     "SELECT * FROM rec_recommend('reader', 9, 3); SELECT * FROM rec_similar('about', "
+     "1, 2);"
      "SELECT * FROM rec_hybrid('reader', 1, 'a dog at sea after 1999', 3);"
-     "SELECT * FROM rec_explain('reader', 1, 3); SELECT rec_reason('reader', 1, 3), rec_recommend('taste', 1, 2);"
-     "SELECT * FROM rec_user('reader', 1); SELECT * FROM rec_why_not('reader', 1, 1); SELECT * FROM rec_models;"
+     "SELECT * FROM rec_explain('reader', 1, 3); SELECT rec_reason('reader', 1, 3), "
+     "rec_recommend('taste', 1, 2);"
+     "SELECT * FROM rec_user('reader', 1); SELECT * FROM rec_why_not('reader', 1, 1); "
+     "SELECT * FROM rec_models;"
      "SELECT rec_cf_score('reader', 1, 4), rec_similarity('about', 1, 2);",
-     "INSERT INTO taste(taste) VALUES ('integrity-check'); INSERT INTO about(about) VALUES ('integrity-check');"},
+     "INSERT INTO taste(taste) VALUES ('integrity-check'); INSERT INTO about(about) "
+     "VALUES ('integrity-check');"},
     {"language", "",
-     "SELECT llm_rewrite('comedies like Alpha, not drama, after 1995 with a dog', 'reader');"
-     "SELECT * FROM llm_rerank('dog', json_array(json_object('id',1,'title','Alpha','overview','a dog walks','score',.5),"
+     "SELECT llm_rewrite('comedies like Alpha, not drama, after 1995 with a dog', "
+     "'reader');"
+     "SELECT * FROM llm_rerank('dog', "
+     "json_array(json_object('id',1,'title','Alpha','overview','a dog "
+     "walks','score',.5),"
      "json_object('id',2,'title','Beta','overview','a cat','score',.7)));"
      "SELECT rec_match('{\"year\":{\"min\":1995}}', '{\"year\":1999}', 'reader');",
      ""},
@@ -109,7 +135,8 @@ static int run(sqlite3 *db, const char *sql, char *message, size_t cap) {
         if (rc == SQLITE_OK && !st) continue;
         if (rc == SQLITE_OK)
             while ((rc = sqlite3_step(st)) == SQLITE_ROW)
-                for (int i = 0; i < sqlite3_column_count(st); i++) sqlite3_column_text(st, i);
+                for (int i = 0; i < sqlite3_column_count(st); i++)
+                    sqlite3_column_text(st, i);
         if (rc != SQLITE_DONE) {
             snprintf(message, cap, "%s", sqlite3_errmsg(db));
             int primary = sqlite3_errcode(db) & 0xff;
@@ -133,7 +160,8 @@ static sqlite3 *open_ready(const scenario *s, int with_models) {
         exit(2);
     }
     int rc = run(db, with_models ? base_tables : s->setup, message, sizeof message);
-    if (rc == SQLITE_OK && with_models) rc = run(db, CREATE_MODELS TRAIN_MODELS, message, sizeof message);
+    if (rc == SQLITE_OK && with_models)
+        rc = run(db, CREATE_MODELS TRAIN_MODELS, message, sizeof message);
     if (rc != SQLITE_OK) {
         fprintf(stderr, "%s: set-up failed: %s\n", s->name, message);
         exit(2);
@@ -152,24 +180,28 @@ static int one(const scenario *s, long n, int *bad) {
     int rc = run(db, s->run, message, sizeof message);
     countdown = -1;
     int reached = tripped;
-    if (rc != SQLITE_OK && !(reached && (rc == SQLITE_NOMEM || strstr(message, "out of memory")))) {
-        fprintf(stderr, "%s n=%ld persistent=%d: rc=%d %s\n", s->name, n, persistent, rc, message);
+    if (rc != SQLITE_OK &&
+        !(reached && (rc == SQLITE_NOMEM || strstr(message, "out of memory")))) {
+        fprintf(stderr, "%s n=%ld persistent=%d: rc=%d %s\n", s->name, n, persistent,
+                rc, message);
         (*bad)++;
     }
     if (!sqlite3_get_autocommit(db)) run(db, "ROLLBACK", message, sizeof message);
     if (rc == SQLITE_OK || with_models) {
         if (run(db, s->after, message, sizeof message) != SQLITE_OK) {
-            fprintf(stderr, "%s n=%ld persistent=%d: after: %s\n", s->name, n, persistent, message);
+            fprintf(stderr, "%s n=%ld persistent=%d: after: %s\n", s->name, n,
+                    persistent, message);
             (*bad)++;
         }
     }
     if (sqlite3_close(db) != SQLITE_OK) {
-        fprintf(stderr, "%s n=%ld persistent=%d: statements left open\n", s->name, n, persistent);
+        fprintf(stderr, "%s n=%ld persistent=%d: statements left open\n", s->name, n,
+                persistent);
         (*bad)++, sqlite3_close_v2(db);
     }
     if (live != before) {
-        fprintf(stderr, "%s n=%ld persistent=%d: %ld allocations leaked\n", s->name, n, persistent,
-                live - before);
+        fprintf(stderr, "%s n=%ld persistent=%d: %ld allocations leaked\n", s->name, n,
+                persistent, live - before);
         (*bad)++, live = before;
     }
     return reached;
@@ -193,7 +225,8 @@ int main(int argc, char **argv) {
         for (persistent = 0; persistent < 2; persistent++) {
             long n = argc > 2 ? atol(argv[2]) : 1;
             while (one(s, n, &bad) && bad < 20) n += 1 + n / DENSE;
-            printf("%s, %s: %ld allocations\n", s->name, persistent ? "persistent" : "transient", n);
+            printf("%s, %s: %ld allocations\n", s->name,
+                   persistent ? "persistent" : "transient", n);
         }
         passed += bad == first_bad;
     }

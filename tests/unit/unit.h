@@ -14,19 +14,20 @@ static const char *unit_name;
 static int unit_passed, unit_failed;
 
 #define UNIT_BEGIN(name) (unit_name = (name))
-#define CHECK(cond) \
-    ((cond) ? (void)unit_passed++ \
-            : (void)(unit_failed++, \
-                     fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #cond)))
-#define CHECK_NEAR(a, b, eps) \
-    do { \
-        double unit_a = (a), unit_b = (b); \
-        if (fabs(unit_a - unit_b) <= (eps)) unit_passed++; \
-        else { \
-            unit_failed++; \
-            fprintf(stderr, "%s:%d: failed: %s = %.9g, expected %.9g +- %g\n", __FILE__, \
-                    __LINE__, #a, unit_a, unit_b, (double)(eps)); \
-        } \
+#define CHECK(cond)                                                                  \
+    ((cond) ? (void)unit_passed++                                                    \
+            : (void)(unit_failed++, fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, \
+                                            __LINE__, #cond)))
+#define CHECK_NEAR(a, b, eps)                                                  \
+    do {                                                                       \
+        double unit_a = (a), unit_b = (b);                                     \
+        if (fabs(unit_a - unit_b) <= (eps))                                    \
+            unit_passed++;                                                     \
+        else {                                                                 \
+            unit_failed++;                                                     \
+            fprintf(stderr, "%s:%d: failed: %s = %.9g, expected %.9g +- %g\n", \
+                    __FILE__, __LINE__, #a, unit_a, unit_b, (double)(eps));    \
+        }                                                                      \
     } while (0)
 
 static inline int unit_report(void) {
