@@ -25,14 +25,16 @@
 
 #include <math.h>
 
-#define QUERY_CF_SHARE \
-    0.8 /* of a collaborative member's weight that is left when there is a sentence */
-#define QUERY_REPEAT \
-    3 /* the words of the request against those that a rewrite added to them */
+/* Of a collaborative member's weight, what is left when there is a request. */
+#define QUERY_CF_SHARE 0.8
+/* How often the words of a request count against those that a rewrite added; and how many of
+ * these. */
+#define QUERY_REPEAT    3
 #define QUERY_MAX_ADDED 4
-#define EXAMPLE_WEIGHT  1.5 /* a named example says more than the words around it */
-#define FALLBACK_DROP \
-    1.0 /* how far below the last blended score the items of nobody begin */
+/* A named example says more than the words around it. */
+#define EXAMPLE_WEIGHT 1.5
+/* How far below the last blended score the items of which nobody speaks begin. */
+#define FALLBACK_DROP 1.0
 
 const char *score_source_name(score_source s) {
     switch (s) {
