@@ -28,7 +28,7 @@
 #define TITLE_REASON       1.5f /* a title says more of an item than its other fields */
 #define BM25_K1            1.2f
 #define BM25_B             0.75f
-#define TEXT_SHARE         0.5f
+#define TEXT_SHARE         0.55f
 #define TEXT_FULL          0.5f /* a match from which on the best one counts as whole */
 #define MMR_POOL           200
 #define MAX_QUERY_STEMS    64
