@@ -12,8 +12,8 @@
  * so in `source`, and in a hybrid it speaks only where nobody else does, below everything that was said.
  *
  * A sentence goes to the members that read texts. It asks for something in particular, so it lowers the share of
- * those that do not; words of lexical= and likeness to the items that a request names as examples are parts of their
- * own.
+ * those that do not; words of lexical= are a part of their own. Likeness to
+ * the items that a request names as examples joins the finished score of any model.
  *
  * I1. Scores are finite and of length n = items of the catalogue.
  * I2. source[i] is the strongest statement on item i: model or fold_in, content, popularity.
@@ -31,8 +31,10 @@
  * these. */
 #define QUERY_REPEAT    3
 #define QUERY_MAX_ADDED 4
-/* A named example says more than the words around it. */
-#define EXAMPLE_WEIGHT 1.5
+/* Likeness to the named examples, against the rest of the score; "like X" is first of all about
+ * what X is, so little is left of the collaborative members. */
+#define EXAMPLE_WEIGHT   1.1
+#define EXAMPLE_CF_SHARE 0.25
 /* How far below the last blended score the items of which nobody speaks begin. */
 #define FALLBACK_DROP 1.0
 
@@ -202,7 +204,69 @@ static rec_status score_model(sq_view *v, const sq_profile *p, sq_scores *out,
     return s;
 }
 
+/* ---- alike --------------------------------------------------------------------------------------------------------------- */
+
+static rec_status similar_model(sq_view *v, uint32_t item, float *out,
+                                score_source *source, rec_err *err) {
+    size_t n = catalog_n_items(v->items);
+    uint32_t m = v->model_item[item];
+    for (size_t i = 0; i < n; i++) out[i] = NAN;
+    *source = v->cfg.ops->needs & MODEL_NEEDS_TEXT ? SOURCE_CONTENT : SOURCE_MODEL;
+    if (v->cfg.ops == &popularity_ops) *source = SOURCE_POPULARITY;
+    if (m == KEYS_NONE || !v->model->ops->similar) return REC_OK;
+    size_t n_model = v->model->ops->n_items(v->model);
+    float *raw = rec_array(n_model, sizeof *raw);
+    if (!raw) return rec_nomem(err);
+    rec_status s = v->model->ops->similar(v->model, m, raw, err);
+    for (size_t i = 0; s == REC_OK && i < n; i++)
+        if (v->model_item[i] < n_model) out[i] = raw[v->model_item[i]];
+    rec_free(raw);
+    return s;
+}
+
+/* Weighted mean of the members that know both items; cf_share: what is left of the collaborative ones' weight. */
+static rec_status similar_hybrid(sq_view *v, uint32_t item, double cf_share, float *out,
+                                 score_source *source, rec_err *err) {
+    size_t n = catalog_n_items(v->items);
+    double *weight = rec_zeros(n, sizeof *weight);
+    rec_status s = weight ? REC_OK : rec_nomem(err);
+    for (size_t i = 0; i < n; i++) out[i] = 0;
+    *source = SOURCE_POPULARITY;
+    for (size_t m = 0; m < v->n_member && s == REC_OK; m++) {
+        const struct sq_view_member *mem = &v->member[m];
+        double w = mem->weight * (mem->is_content ? 1 : cf_share);
+        score_source from;
+        if (mem->item[item] == KEYS_NONE) continue;
+        float *part = rec_array(catalog_n_items(mem->view->items), sizeof *part);
+        s = part ? sq_similar(mem->view, mem->item[item], part, &from, err)
+                 : rec_nomem(err);
+        for (size_t i = 0; s == REC_OK && i < n; i++) {
+            float x = mem->item[i] == KEYS_NONE ? NAN : part[mem->item[i]];
+            if (!isfinite(x)) continue;
+            out[i] += (float)w * x;
+            weight[i] += w;
+            if (from < *source) *source = from;
+        }
+        rec_free(part);
+    }
+    for (size_t i = 0; s == REC_OK && i < n; i++)
+        out[i] = weight[i] > 0 ? out[i] / (float)weight[i] : NAN;
+    rec_free(weight);
+    return s;
+}
+
+rec_status sq_similar(sq_view *v, uint32_t item, float *out, score_source *source,
+                      rec_err *err) {
+    rec_status s = sq_view_require_trained(v, err);
+    if (s != REC_OK) return s;
+    return v->n_member ? similar_hybrid(v, item, 1, out, source, err)
+                       : similar_model(v, item, out, source, err);
+}
+
 /* ---- hybrids ---------------------------------------------------------------------------------------------------- */
+
+static rec_status score_plain(sq_view *v, const sq_profile *p, rec_run *run,
+                              sq_scores *out, rec_err *err);
 
 typedef struct blend {
     sq_view *v;
@@ -241,7 +305,7 @@ static rec_status score_member(blend *b, size_t m, rec_run *run, rec_err *err) {
     double weight = mem->weight;
     if (!mem->is_content && has_request(&b->p->who)) weight *= QUERY_CF_SHARE;
 
-    rec_status s = sq_score(mem->view, &b->p->member[m], run, &b->member[m], err);
+    rec_status s = score_plain(mem->view, &b->p->member[m], run, &b->member[m], err);
     if (s == REC_OK) s = add_part(b, weight, mem->is_content, err);
     if (s != REC_OK) return s;
     float *part = b->part[b->n_part - 1];
@@ -351,25 +415,42 @@ static rec_status add_lexical(blend *b, rec_err *err) {
     return s == REC_OK ? sq_lexical(v, &b->p->who, b->part[b->n_part - 1], err) : s;
 }
 
-/* How alike every item is to those that the request names as examples: a part of its own, because one item
- * among the hundreds of a long history would hardly be felt. */
-static rec_status add_examples(blend *b, rec_err *err) {
-    const query_request *r = b->p->who.request;
-    sq_view *v = b->v;
-    if (!r || !r->n_like || b->n_part >= HYBRID_MAX_MEMBERS) return REC_OK;
-    float *one = rec_array(b->out->n, sizeof *one);
-    rec_status s =
-        one ? add_part(b, EXAMPLE_WEIGHT * query_share(v), true, err) : rec_nomem(err);
-    float *sum = s == REC_OK ? b->part[b->n_part - 1] : NULL;
-    for (size_t i = 0; s == REC_OK && i < b->out->n; i++) sum[i] = 0;
+/* sum[n_items] = how alike every item is to those that the request names as examples. */
+static rec_status likeness(sq_view *v, const query_request *r, float *sum,
+                           rec_err *err) {
+    size_t n = catalog_n_items(v->items);
+    float *one = rec_array(n, sizeof *one);
+    rec_status s = one ? REC_OK : rec_nomem(err);
+    for (size_t i = 0; s == REC_OK && i < n; i++) sum[i] = 0;
     for (size_t k = 0; s == REC_OK && k < r->n_like; k++) {
         score_source ignored;
-        if (r->like_items[k] >= b->out->n) continue;
-        s = sq_similar(v, r->like_items[k], one, &ignored, err);
-        for (size_t i = 0; s == REC_OK && i < b->out->n; i++)
+        if (r->like_items[k] >= n) continue;
+        s = v->n_member ? similar_hybrid(v, r->like_items[k], EXAMPLE_CF_SHARE, one,
+                                         &ignored, err)
+                        : similar_model(v, r->like_items[k], one, &ignored, err);
+        for (size_t i = 0; s == REC_OK && i < n; i++)
             if (isfinite(one[i])) sum[i] += one[i];
     }
     rec_free(one);
+    return s;
+}
+
+/* Score and likeness, calibrated and added: one item among the hundreds of a long history would hardly be felt. */
+static rec_status lean_on_examples(sq_view *v, const sq_profile *p, sq_scores *out,
+                                   rec_err *err) {
+    const query_request *r = p->who.request;
+    if (!r || !r->n_like || v->cfg.ops == &popularity_ops) return REC_OK;
+    float *alike = rec_array(out->n, sizeof *alike);
+    float *sum = rec_array(out->n, sizeof *sum);
+    rec_status s = alike && sum ? likeness(v, r, alike, err) : rec_nomem(err);
+    if (s == REC_OK) {
+        hybrid_part part[2] = {{out->score, 1, false}, {alike, EXAMPLE_WEIGHT, true}};
+        hybrid_blend_args args = {.part = part, .n_part = 2, .n = out->n, .pool = NULL};
+        s = hybrid_blend(&args, sum, NULL, err);
+    }
+    if (s == REC_OK) memcpy(out->score, sum, out->n * sizeof *sum);
+    rec_free(alike);
+    rec_free(sum);
     return s;
 }
 
@@ -383,11 +464,16 @@ static rec_status score_hybrid(sq_view *v, const sq_profile *p, rec_run *run,
     for (size_t m = 0; m < v->n_member && s == REC_OK; m++)
         s = score_member(&b, m, run, err);
     if (s == REC_OK) s = add_lexical(&b, err);
-    if (s == REC_OK) s = add_examples(&b, err);
     if (s == REC_OK) s = blend_parts(&b, err);
     blend_clear(&b);
     if (s != REC_OK) sq_scores_clear(out);
     return s;
+}
+
+static rec_status score_plain(sq_view *v, const sq_profile *p, rec_run *run,
+                              sq_scores *out, rec_err *err) {
+    return v->n_member ? score_hybrid(v, p, run, out, err)
+                       : score_model(v, p, out, err);
 }
 
 rec_status sq_score(sq_view *v, const sq_profile *p, rec_run *run, sq_scores *out,
@@ -395,9 +481,10 @@ rec_status sq_score(sq_view *v, const sq_profile *p, rec_run *run, sq_scores *ou
     memset(out, 0, sizeof *out);
     rec_status s = sq_view_require_trained(v, err);
     if (s == REC_OK) s = run_check(run, err);
-    if (s != REC_OK) return s;
-    return v->n_member ? score_hybrid(v, p, run, out, err)
-                       : score_model(v, p, out, err);
+    if (s == REC_OK) s = score_plain(v, p, run, out, err);
+    if (s == REC_OK) s = lean_on_examples(v, p, out, err);
+    if (s != REC_OK) sq_scores_clear(out);
+    return s;
 }
 
 /* ---- why ------------------------------------------------------------------------------------------------------------ */
@@ -464,62 +551,4 @@ rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn
             s = sq_explain(v->member[m].view, &p->member[m], j, relay_part, &r, err);
     }
     return s;
-}
-
-/* ---- alike --------------------------------------------------------------------------------------------------------------- */
-
-static rec_status similar_model(sq_view *v, uint32_t item, float *out,
-                                score_source *source, rec_err *err) {
-    size_t n = catalog_n_items(v->items);
-    uint32_t m = v->model_item[item];
-    for (size_t i = 0; i < n; i++) out[i] = NAN;
-    *source = v->cfg.ops->needs & MODEL_NEEDS_TEXT ? SOURCE_CONTENT : SOURCE_MODEL;
-    if (v->cfg.ops == &popularity_ops) *source = SOURCE_POPULARITY;
-    if (m == KEYS_NONE || !v->model->ops->similar) return REC_OK;
-    size_t n_model = v->model->ops->n_items(v->model);
-    float *raw = rec_array(n_model, sizeof *raw);
-    if (!raw) return rec_nomem(err);
-    rec_status s = v->model->ops->similar(v->model, m, raw, err);
-    for (size_t i = 0; s == REC_OK && i < n; i++)
-        if (v->model_item[i] < n_model) out[i] = raw[v->model_item[i]];
-    rec_free(raw);
-    return s;
-}
-
-/* Weighted mean of the members that know both items. */
-static rec_status similar_hybrid(sq_view *v, uint32_t item, float *out,
-                                 score_source *source, rec_err *err) {
-    size_t n = catalog_n_items(v->items);
-    double *weight = rec_zeros(n, sizeof *weight);
-    rec_status s = weight ? REC_OK : rec_nomem(err);
-    for (size_t i = 0; i < n; i++) out[i] = 0;
-    *source = SOURCE_POPULARITY;
-    for (size_t m = 0; m < v->n_member && s == REC_OK; m++) {
-        const struct sq_view_member *mem = &v->member[m];
-        score_source from;
-        if (mem->item[item] == KEYS_NONE) continue;
-        float *part = rec_array(catalog_n_items(mem->view->items), sizeof *part);
-        s = part ? sq_similar(mem->view, mem->item[item], part, &from, err)
-                 : rec_nomem(err);
-        for (size_t i = 0; s == REC_OK && i < n; i++) {
-            float x = mem->item[i] == KEYS_NONE ? NAN : part[mem->item[i]];
-            if (!isfinite(x)) continue;
-            out[i] += (float)mem->weight * x;
-            weight[i] += mem->weight;
-            if (from < *source) *source = from;
-        }
-        rec_free(part);
-    }
-    for (size_t i = 0; s == REC_OK && i < n; i++)
-        out[i] = weight[i] > 0 ? out[i] / (float)weight[i] : NAN;
-    rec_free(weight);
-    return s;
-}
-
-rec_status sq_similar(sq_view *v, uint32_t item, float *out, score_source *source,
-                      rec_err *err) {
-    rec_status s = sq_view_require_trained(v, err);
-    if (s != REC_OK) return s;
-    return v->n_member ? similar_hybrid(v, item, out, source, err)
-                       : similar_model(v, item, out, source, err);
 }

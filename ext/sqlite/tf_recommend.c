@@ -82,37 +82,6 @@ static rec_status ranked_new(ranked **out, rec_err *err) {
     return REC_OK;
 }
 
-/* Someone with hundreds of rows would not notice one more: what a request names as an example is
- * therefore also asked for on its own, as if by somebody new, and has this share of the score. */
-#define LIKE_SHARE .45
-
-static rec_status blend_likes(ranked *r, const sq_profile *p, const bitmap *allowed,
-                              rec_run *run, rec_err *err) {
-    const query_request *request = p->who.request;
-    sq_profile alone = {0};
-    sq_scores asked = {0};
-    float *out = NULL;
-    if (!request || !request->n_like || !p->who.user) return REC_OK;
-    rec_status s = tf_profile(r->view, NULL, request, &alone, err);
-    if (s == REC_OK) s = sq_score(r->view, &alone, run, &asked, err);
-    if (s == REC_OK && !(out = rec_array(asked.n, sizeof *out))) s = rec_nomem(err);
-    if (s == REC_OK) {
-        hybrid_part part[2] = {{r->scores.score, 1 - LIKE_SHARE, false},
-                               {asked.score, LIKE_SHARE, true}};
-        hybrid_blend_args args = {part, 2, asked.n, allowed};
-        s = hybrid_blend(&args, out, NULL, err);
-    }
-    if (s == REC_OK) {
-        rec_free(r->scores.score);
-        r->scores.score = out;
-        out = NULL;
-    }
-    rec_free(out);
-    sq_scores_clear(&asked);
-    sq_profile_clear(&alone);
-    return s;
-}
-
 /* Score, filter and rank for a profile that has been read. */
 static rec_status rank_for(ranked *r, sq_conn *c, const sq_profile *p, rec_err *err) {
     bitmap allowed = {0};
@@ -120,7 +89,6 @@ static rec_status rank_for(ranked *r, sq_conn *c, const sq_profile *p, rec_err *
     sq_run_init(c, &run, false);
     rec_status s = sq_score(r->view, p, &run, &r->scores, err);
     if (s == REC_OK) s = sq_allowed(r->view, p, true, &allowed, err);
-    if (s == REC_OK) s = blend_likes(r, p, &allowed, &run, err);
     if (s == REC_OK) s = sq_rank(r->view, &r->scores, &allowed, &r->order, err);
     sq_run_finish(&run);
     bitmap_clear(&allowed);
