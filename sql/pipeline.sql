@@ -7,7 +7,7 @@ found AS MATERIALIZED (
     CROSS JOIN movies AS m ON m.movie_id = r.item
    WHERE m.in_stock = 1
    ORDER BY r.rank LIMIT 50)
-SELECT x.rank, f.id, f.title, x.why
+SELECT x.rank, f.id, f.title, x.why, rec_reason('reader', :user, f.id) AS reason
   FROM llm_rerank((SELECT q ->> 'query' FROM ask),
          (SELECT json_group_array(json_object('id', id, 'title', title, 'genres', genres, 'overview', overview,
                                               'score', score)) FROM found)) AS x

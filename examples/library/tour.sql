@@ -5,8 +5,8 @@ CREATE VIEW on_the_shelf AS SELECT book_id AS item FROM books WHERE available = 
 CREATE VIRTUAL TABLE taste USING rec_model(algorithm=als, factors=32,
   interactions=loans, user=reader_id, item=book_id, time=loaned_at, feedback=implicit, positive='rating >= 3',
   items=books, title=title);
-CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, embedder='lsa(128)',
-  items=books, item=book_id, title=title, text='title, author, subjects, description',
+CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, embedder='lsa(64)',
+  items=books, item=book_id, title=title, text='title, description',
   facets='subjects[|], author, language, year, min_age',
   interactions=loans, user=reader_id, value=rating, time=loaned_at, feedback=explicit);
 CREATE VIRTUAL TABLE shelf USING rec_model(algorithm=hybrid, cf=taste, content=about, gate='weighted(.5)',

@@ -5,7 +5,7 @@ CREATE VIRTUAL TABLE taste USING rec_model(
   items=movies, title=title);
 CREATE VIRTUAL TABLE about USING rec_model(
   algorithm=content, embedder='lsa(256)',
-  items=movies, item=movie_id, title=title, text='title, genres, overview, tags',
+  items=movies, item=movie_id, title=title, text='title, overview, tags',
   facets='genres[|], year, language, runtime',
   interactions=ratings, user=user_id, value=rating, time=rated_at, feedback=explicit);
 CREATE VIRTUAL TABLE reader USING rec_model(

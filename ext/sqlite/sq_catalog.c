@@ -17,6 +17,9 @@
  */
 #include "sq.h"
 
+/* A facet value says more of an item than one word of its text does. */
+#define FACET_WEIGHT 2
+
 typedef struct item_reader {
     const sq_model_cfg *cfg;
     key_affinity affinity;
@@ -118,7 +121,7 @@ static rec_status add_features(const catalog *items, uint32_t item, corpus *docs
             const char *text = facet_value(items, f, value[i], &n_value);
             size_t n_feature = rec_format(feature, sizeof feature, "%s=%.*s",
                                           facet_name(items, f), (int)n_value, text);
-            s = corpus_add_feature(docs, item, feature, n_feature, 1, err);
+            s = corpus_add_feature(docs, item, feature, n_feature, FACET_WEIGHT, err);
         }
     }
     return s;

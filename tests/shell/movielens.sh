@@ -12,6 +12,9 @@ examples/movielens/movielens.sh $ml 2>&1 | sed -E 's/"seconds":\{[^}]*\}/"second
 if [ -n "${GOLDEN_WRITE:-}" ]; then cp "$tmp/got" examples/movielens/expected.txt
 elif [ -n "${REC_SIMD:-}" ]; then diff -u examples/movielens/expected.txt "$tmp/got" || exit 1; fi
 grep -qiE '(parse|runtime) error' "$tmp/got" && { grep -iE -A3 error "$tmp/got"; exit 1; }
+rows=$(sqlite3 -batch -init /dev/null -cmd '.load build/rec' -cmd '.parameter set :user 309' \
+  -cmd ".parameter set :sentence \"'a western'\"" "$MOVIELENS_DB" <sql/pipeline.sql | grep -c '|')
+[ "$rows" = 10 ] || { echo "sql/pipeline.sql gave $rows rows"; exit 1; }
 sqlite3 -batch -init /dev/null -cmd '.load build/rec' "$MOVIELENS_DB" <tests/shell/movielens-sentences.sql >"$tmp/report" 2>&1
 cat "$tmp/report"
 [ "$(tail -n 1 "$tmp/report")" = "broken: 0" ]
