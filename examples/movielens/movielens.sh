@@ -42,4 +42,4 @@ sqlite3 -batch -init /dev/null "$db" -cmd '.mode list' \
   "SELECT count(*) || ' films, ' || count(overview) || ' with an overview' FROM movies;
    SELECT count(*) || ' ratings by ' || count(DISTINCT user_id) || ' people' FROM ratings;"
 { echo '.echo on'; cat "$here/train.sql"; echo '.mode box --wrap 72'; cat "$here/tour.sql"; } |
-  sqlite3 -batch -init /dev/null -cmd ".load $lib" "$db" | grep -v '^\.mode'
+  sqlite3 -batch -init /dev/null -cmd ".load $lib" "$db" | grep -av "^\.mode"
