@@ -396,6 +396,10 @@ typedef struct rec_kernels {
     int64_t (*dot_i8)(const int8_t *a, const int8_t *b, size_t dim);
     int64_t (*l2sq_i8)(const int8_t *a, const int8_t *b, size_t dim);
     int64_t (*l1_i8)(const int8_t *a, const int8_t *b, size_t dim);
+    /* Four codes against one query: out[j] = sum code[j][i] * q[i]. n: a multiple of 64, at
+     * most VEC_MAX_DIM, so sums fit 32 bits. */
+    void (*dot4_u8i8)(const uint8_t *const code[4], const int8_t *q, size_t n,
+                      int32_t out[4]);
     uint32_t (*hamming)(const uint8_t *a, const uint8_t *b, size_t nbyte);
     void (*axpy)(float *y, float alpha, const float *x, size_t dim); /* y += alpha x */
     void (*f16_from_f32)(uint16_t *out, const float *x, size_t dim);

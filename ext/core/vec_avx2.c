@@ -272,6 +272,26 @@ AVX2 static int64_t avx2_l2sq_i8(const int8_t *a, const int8_t *b, size_t dim) {
     return total;
 }
 
+/* VPMADDUBSW would saturate at 2 * 255 * 127, so both sides are widened to 16 bits first. */
+AVX2 static void avx2_dot4_u8i8(const uint8_t *const code[4], const int8_t *q, size_t n,
+                                int32_t out[4]) {
+    __m256i s[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(),
+                    _mm256_setzero_si256(), _mm256_setzero_si256()};
+    for (size_t i = 0; i < n; i += 16) {
+        __m256i x = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(q + i)));
+        for (int j = 0; j < 4; j++) {
+            __m128i c = _mm_loadu_si128((const __m128i *)(code[j] + i));
+            s[j] =
+                _mm256_add_epi32(s[j], _mm256_madd_epi16(_mm256_cvtepu8_epi16(c), x));
+        }
+    }
+    __m256i t =
+        _mm256_hadd_epi32(_mm256_hadd_epi32(s[0], s[1]), _mm256_hadd_epi32(s[2], s[3]));
+    _mm_storeu_si128(
+        (__m128i *)(void *)out,
+        _mm_add_epi32(_mm256_castsi256_si128(t), _mm256_extracti128_si256(t, 1)));
+}
+
 AVX2 static int64_t avx2_l1_i8(const int8_t *a, const int8_t *b, size_t dim) {
     __m256i flip = _mm256_set1_epi8((char)0x80), sum = _mm256_setzero_si256();
     size_t i = 0;
@@ -320,6 +340,7 @@ const rec_kernels vec_avx2_kernels = {
     .dot_i8 = avx2_dot_i8,
     .l2sq_i8 = avx2_l2sq_i8,
     .l1_i8 = avx2_l1_i8,
+    .dot4_u8i8 = avx2_dot4_u8i8,
     .hamming = avx2_hamming,
     .axpy = avx2_axpy,
     .f16_from_f32 = avx2_f16_from_f32,

@@ -263,6 +263,35 @@ AVX512 static int64_t avx512_l2sq_i8(const int8_t *a, const int8_t *b, size_t di
     return total;
 }
 
+/* Sums of the four registers, one to a lane: two rounds of pairwise additions on lanes of 128
+ * bits, then the four lanes of 128 bits are added. */
+AVX512 static inline __m128i sums_of_4(__m512i a, __m512i b, __m512i c, __m512i d) {
+    __m512i ab =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    __m512i cd =
+        _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    __m512i all =
+        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(all),
+                                    _mm512_extracti64x4_epi64(all, 1));
+    return _mm_add_epi32(_mm256_castsi256_si128(half),
+                         _mm256_extracti128_si256(half, 1));
+}
+
+AVX512 static void avx512_dot4_u8i8(const uint8_t *const code[4], const int8_t *q,
+                                    size_t n, int32_t out[4]) {
+    const uint8_t *c0 = code[0], *c1 = code[1], *c2 = code[2], *c3 = code[3];
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
+    for (size_t i = 0; i < n; i += 64) {
+        __m512i x = load_bytes(q + i);
+        s0 = _mm512_dpbusd_epi32(s0, load_bytes(c0 + i), x);
+        s1 = _mm512_dpbusd_epi32(s1, load_bytes(c1 + i), x);
+        s2 = _mm512_dpbusd_epi32(s2, load_bytes(c2 + i), x);
+        s3 = _mm512_dpbusd_epi32(s3, load_bytes(c3 + i), x);
+    }
+    _mm_storeu_si128((__m128i *)(void *)out, sums_of_4(s0, s1, s2, s3));
+}
+
 AVX512 static int64_t avx512_l1_i8(const int8_t *a, const int8_t *b, size_t dim) {
     const __m512i flip = _mm512_set1_epi8((char)0x80);
     __m512i sum = _mm512_setzero_si512();
@@ -306,6 +335,7 @@ const rec_kernels vec_avx512_kernels = {
     .dot_i8 = avx512_dot_i8,
     .l2sq_i8 = avx512_l2sq_i8,
     .l1_i8 = avx512_l1_i8,
+    .dot4_u8i8 = avx512_dot4_u8i8,
     .hamming = avx512_hamming,
     .axpy = avx512_axpy,
     .f16_from_f32 = avx512_f16_from_f32,

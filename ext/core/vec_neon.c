@@ -160,6 +160,26 @@ static int64_t neon_l2sq_i8(const int8_t *a, const int8_t *b, size_t dim) {
     return (int64_t)total + vec_ref_kernels.l2sq_i8(a + i, b + i, dim - i);
 }
 
+/* Codes are widened: base AArch64 has no unsigned by signed product. */
+static void neon_dot4_u8i8(const uint8_t *const code[4], const int8_t *q, size_t n,
+                           int32_t out[4]) {
+    for (int j = 0; j < 4; j++) {
+        int32x4_t s0 = vdupq_n_s32(0), s1 = s0;
+        for (size_t i = 0; i < n; i += 16) {
+            uint8x16_t c = vld1q_u8(code[j] + i);
+            int8x16_t x = vld1q_s8(q + i);
+            int16x8_t c0 = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(c)));
+            int16x8_t c1 = vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(c)));
+            int16x8_t x0 = vmovl_s8(vget_low_s8(x)), x1 = vmovl_s8(vget_high_s8(x));
+            s0 = vmlal_s16(s0, vget_low_s16(c0), vget_low_s16(x0));
+            s1 = vmlal_s16(s1, vget_high_s16(c0), vget_high_s16(x0));
+            s0 = vmlal_s16(s0, vget_low_s16(c1), vget_low_s16(x1));
+            s1 = vmlal_s16(s1, vget_high_s16(c1), vget_high_s16(x1));
+        }
+        out[j] = vaddvq_s32(vaddq_s32(s0, s1));
+    }
+}
+
 static int64_t neon_l1_i8(const int8_t *a, const int8_t *b, size_t dim) {
     size_t i = 0, whole = dim & ~(size_t)15;
     uint64_t total = 0;
@@ -199,6 +219,7 @@ const rec_kernels vec_neon_kernels = {
     .dot_i8 = neon_dot_i8,
     .l2sq_i8 = neon_l2sq_i8,
     .l1_i8 = neon_l1_i8,
+    .dot4_u8i8 = neon_dot4_u8i8,
     .hamming = neon_hamming,
     .axpy = neon_axpy,
     .f16_from_f32 = neon_f16_from_f32,

@@ -153,6 +153,14 @@ static int64_t ref_l1_i8(const int8_t *a, const int8_t *b, size_t dim) {
     return sum;
 }
 
+static void ref_dot4_u8i8(const uint8_t *const code[4], const int8_t *q, size_t n,
+                          int32_t out[4]) {
+    for (int j = 0; j < 4; j++) {
+        out[j] = 0;
+        for (size_t i = 0; i < n; i++) out[j] += (int)code[j][i] * (int)q[i];
+    }
+}
+
 static uint32_t ref_hamming(const uint8_t *a, const uint8_t *b, size_t nbyte) {
     uint32_t sum = 0;
     for (size_t i = 0; i < nbyte; i++) {
@@ -173,6 +181,7 @@ const rec_kernels vec_ref_kernels = {
     .dot_i8 = ref_dot_i8,
     .l2sq_i8 = ref_l2sq_i8,
     .l1_i8 = ref_l1_i8,
+    .dot4_u8i8 = ref_dot4_u8i8,
     .hamming = ref_hamming,
     .axpy = ref_axpy,
     .f16_from_f32 = ref_f16_from_f32,

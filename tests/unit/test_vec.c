@@ -107,6 +107,13 @@ static void compare_bytes(const rec_kernels *k, size_t dim, int ka, int kb,
     CHECK(k->l1_i8(a, b, dim) == ref->l1_i8(a, b, dim));
     const uint8_t *x = (const uint8_t *)a, *y = (const uint8_t *)b;
     CHECK(k->hamming(x, y, dim) == ref->hamming(x, y, dim));
+    if (dim % 64 == 0) {
+        const uint8_t *codes[4] = {x, y, y, x};
+        int32_t got[4], want[4];
+        k->dot4_u8i8(codes, b, dim, got);
+        ref->dot4_u8i8(codes, b, dim, want);
+        CHECK(memcmp(got, want, sizeof got) == 0);
+    }
     free(a), free(b);
 }
 
