@@ -247,6 +247,9 @@ void run_progress(rec_run *run, const char *phase, double done);
 void run_log(rec_run *run, const rec_log_row *row);
 int run_threads(const rec_run *run); /* resolved count, THREADS_MIN..THREADS_MAX */
 double rec_seconds(void);            /* monotonic clock */
+/* Hint: [p, p+nbyte) is read at random places, large pages would help. Nothing else
+ * changes. */
+void rec_want_large_pages(void *p, size_t nbyte);
 
 /* Call fn for [begin,end) pieces of [0,n), `grain` long (the last shorter), on
  * run_threads() threads; the calling thread works too and asks for interrupts between

@@ -25,6 +25,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -55,6 +56,17 @@ static bool system_start(system_thread *t, void *(*fn)(void *), void *arg) {
 
 static void system_join(system_thread t) {
     pthread_join(t, NULL);
+}
+
+void rec_want_large_pages(void *p, size_t nbyte) {
+#ifdef MADV_HUGEPAGE
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)p + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)p + nbyte) & ~(page - 1);
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)p, (void)nbyte;
+#endif
 }
 
 /* ---- what the host is told and asked -------------------------------------------------------- */
