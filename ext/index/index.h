@@ -2,6 +2,7 @@
  *
  *     index    registry of kinds, configuration, vector conversions    index.c
  *     flat     exact scan: the definition of every other kind           flat.c
+ *     hnsw     a graph over the same vectors                            hnsw*.c, quant.c
  *     filter   typed columns beside the vectors, predicates -> bitmap   filter.c
  *
  *         slot      0      1      2      3   ...
@@ -11,8 +12,8 @@
  *
  * An index is a map from slot (a dense 32-bit number that the caller assigns and reuses) to
  * a vector. Keys, rows and transactions belong to the caller (ext/sqlite/sq_index.c). A kind
- * is one file and one line in index_kinds[]: `flat` now; a graph kind keeps its links beside
- * and adds `save`/`load` of derived chunks, which is why those stand in the interface.
+ * is a rec_index_ops and one line in index_kinds[]; a graph kind keeps its links beside and
+ * has its derived chunks saved and loaded by the caller.
  */
 #ifndef REC_INDEX_H
 #define REC_INDEX_H
@@ -67,9 +68,11 @@ typedef struct index_search index_search; /* each kind derives: first member `op
 typedef struct rec_index rec_index;       /* each kind derives: first member `ops` */
 
 typedef struct index_stats {
-    size_t n_rows, nbyte, n_delta;
+    size_t n_rows, nbyte, n_delta; /* n_delta: rows not in the derived structure yet */
     int n_levels;
 } index_stats;
+
+#define INDEX_CHUNK 64 /* slots of a saved chunk */
 
 typedef struct rec_index_ops {
     const char *name; /* as written in SQL: kind=flat */
@@ -89,10 +92,34 @@ typedef struct rec_index_ops {
     rec_status (*check)(const rec_index *ix, rec_err *err);
     void (*stats)(const rec_index *ix, index_stats *out);
     void (*close)(rec_index *ix);
-    /* Derived structures, in chunks of slots: NULL for kinds that have none. */
+    /* Derived structures: NULL, all of them, for kinds that have none. They are kept in
+     * chunks of INDEX_CHUNK slots, follow from the vectors alone, and may be built again at
+     * any time.
+     *
+     * save  Bytes of one chunk, appended to w; none if no slot of it is linked (delete the
+     *       row).
+     * load  Make the chunk what the bytes say (no bytes: no slot of it is linked; its vectors
+     *       wait in the delta). Every slot named must hold its vector, but other chunks may
+     *       still be missing. REC_CORRUPT leaves the chunk unlinked and dirty.
+     * ready Call once after loads, before anything else: compares the chunks loaded with the
+     *       others; on REC_CORRUPT nothing is linked any more, every answer is still right,
+     *       and link() builds the graph again.
+     *
+     * To follow changed rows: load every changed chunk with no bytes, add and remove the
+     * changed vectors (cheap: they are not linked then), load the chunks, ready. After a
+     * ROLLBACK the same with the chunks that the transaction saved or left dirty. */
     rec_status (*save)(const rec_index *ix, uint32_t chunk, bytes_writer *w,
                        rec_err *err);
     rec_status (*load)(rec_index *ix, uint32_t chunk, bytes_reader *r, rec_err *err);
+    rec_status (*ready)(rec_index *ix, rec_err *err);
+    /* add() leaves a vector in the delta, which every search scans; link() moves up to
+     * max_nodes of it into the structure, in order of slot, on all threads of run; the
+     * result does not depend on their number. Interruptible: what is linked by then stays. */
+    rec_status (*link)(rec_index *ix, size_t max_nodes, rec_run *run, rec_err *err);
+    /* First chunk >= from whose saved bytes are out of date, UINT32_MAX if there is none;
+     * the caller clears the flag once the bytes are written; load() clears it, too. */
+    uint32_t (*next_dirty)(const rec_index *ix, uint32_t from);
+    void (*set_dirty)(rec_index *ix, uint32_t chunk, bool is_dirty);
 } rec_index_ops;
 struct rec_index {
     const rec_index_ops *ops;
@@ -113,9 +140,24 @@ void index_decode(vec_type t, const void *v, uint32_t dim, float *out);
 double index_distance(vec_metric m, vec_type t, const void *a, const void *b,
                       uint32_t dim);
 
+/* Recall@k of a kind on itself: n_sample of its vectors (chosen by seed) are searched for
+ * with width ef (0 = default) and exactly; *recall: share of the true k nearest that were
+ * found, a distance equal to the k-th counting as found. 1 for an empty index. */
+typedef struct recall_args {
+    size_t n_sample, k;
+    uint32_t ef;
+    uint64_t seed;
+} recall_args;
+rec_status index_recall(const rec_index *ix, const index_cfg *cfg, const recall_args *a,
+                        double *recall, rec_run *run, rec_err *err);
+
 /* ---- flat.c ---------------------------------------------------------------------------------- */
 
 extern const rec_index_ops flat_ops;
+
+/* ---- hnsw*.c, quant.c: a graph (Malkov & Yashunin 2018) --------------------------------- */
+
+extern const rec_index_ops hnsw_ops;
 
 /* ---- filter.c: values and predicates with SQLite's meaning ------------------------------------- */
 
