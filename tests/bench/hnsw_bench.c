@@ -14,8 +14,6 @@
 #undef malloc
 #undef free
 
-extern const rec_index_ops hnsw_ops;
-
 #define N_CENTRES 1000
 #define N_LATENT  32
 #define LATENT    0.85
