@@ -142,6 +142,11 @@ rec_status sq_generation_is_ancestor(sqlite3 *db, const char *schema, const char
                                      const sq_generation *old, bool *yes, rec_err *err);
 rec_status sq_generation_bump(sqlite3 *db, const char *schema, const char *name,
                               sq_generation *out, rec_err *err);
+/* The last write of every change to a model: the next generation, and row 'sum' over all the others. */
+rec_status sq_state_seal(sqlite3 *db, const char *schema, const char *name,
+                         rec_err *err);
+rec_status sq_state_check(sqlite3 *db, const char *schema, const char *name,
+                          rec_err *err);
 rec_status sq_state_set(sqlite3 *db, const char *schema, const char *name,
                         const char *k, const cell *v, rec_err *err);
 /* *v: text and blobs copied, owned (rec_free p). type CELL_NULL if there is no such row. */

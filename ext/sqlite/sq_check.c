@@ -90,14 +90,35 @@ static rec_status check_maps(const sq_view *v, rec_err *err) {
     return REC_OK;
 }
 
+/* Nothing but the parts that a training writes; whether they are there is found when they are read. */
+static rec_status check_parts(sq_conn *c, const sq_view *v, rec_err *err) {
+    sqlite3_stmt *st = NULL;
+    bool row = false;
+    rec_status s =
+        sq_prepare(c->db, v->name, &st, err,
+                   "SELECT quote(part), chunk FROM \"%w\".\"%w_data\" WHERE NOT %d"
+                   " OR part IS NULL OR chunk IS NULL OR part NOT IN"
+                   " ('model', 'popularity', 'items', 'users')",
+                   v->schema, v->name, v->model != NULL);
+    if (s == REC_OK) s = sq_step(st, v->name, &row, err);
+    if (s == REC_OK && row)
+        s = rec_corrupt(err, "%s: row %.60s, %lld of %s_data belongs to nothing",
+                        v->name, (const char *)sqlite3_column_text(st, 0),
+                        (long long)sqlite3_column_int64(st, 1), v->name);
+    sqlite3_finalize(st);
+    return s;
+}
+
 rec_status sq_model_check(sq_conn *c, const char *schema, const char *name,
                           rec_err *err) {
     sq_view *v = NULL;
     char *full = sqlite3_mprintf("\"%w\".\"%w\"", schema, name);
     if (!full) return rec_nomem(err);
     sq_views_drop(c, schema, name);
-    rec_status s = sq_view_open(c, full, &v, err);
+    rec_status s = sq_state_check(c->db, schema, name, err);
+    if (s == REC_OK) s = sq_view_open(c, full, &v, err);
     sqlite3_free(full);
+    if (s == REC_OK) s = check_parts(c, v, err);
     if (s == REC_OK && v->model) {
         if (v->model->ops->check) s = v->model->ops->check(v->model, err);
         if (s == REC_OK && v->popularity->ops->check)
@@ -152,7 +173,6 @@ static rec_status check_setting(sq_conn *c, const char *schema, const char *name
 static rec_status set_option(sq_conn *c, const char *schema, const char *name,
                              const char *command, rec_err *err) {
     sq_arg set = {NULL, NULL};
-    sq_generation g;
     char row[OPTION_MAX_NAME + 16];
     rec_status s = split_setting(command, &set, err);
     if (s == REC_OK && sqlite3_stricmp(set.name, "algorithm") == 0)
@@ -166,7 +186,7 @@ static rec_status set_option(sq_conn *c, const char *schema, const char *name,
         rec_format(row, sizeof row, "option.%s", set.name);
         s = sq_state_set(c->db, schema, name, row, &v, err);
     }
-    if (s == REC_OK) s = sq_generation_bump(c->db, schema, name, &g, err);
+    if (s == REC_OK) s = sq_state_seal(c->db, schema, name, err);
     rec_free(set.name);
     rec_free(set.value);
     return s;

@@ -1,6 +1,6 @@
 /* sq_shadow.c - what every virtual table of ours keeps beside itself in the same file.
  *
- *   <name>_state   k -> v      'gen': generation, 'format': version, settings
+ *   <name>_state   k -> v      'gen': generation, 'format': version, settings; a model also 'sum': of the others
  *   <name>_data    part, chunk -> bytes                       long blobs (models)
  *
  * The generation record, little-endian u64s:
@@ -161,6 +161,65 @@ rec_status sq_generation_bump(sqlite3 *db, const char *schema, const char *name,
         s = sq_state_set(db, schema, name, "gen", &now, err);
     }
     bytes_clear(&w);
+    sq_cell_free(&v);
+    return s;
+}
+
+/* ---- the sum of a model's rows ---------------------------------------------------------- */
+
+/* Rows in any order: hashes are added. The type is part of the hash: 1, 1.0 and '1' differ. */
+static rec_status row_hash(sqlite3_stmt *st, uint64_t *sum, rec_err *err) {
+    bytes_writer w = {0};
+    cell k = sq_column_cell(st, 0), v = sq_column_cell(st, 1);
+    uint64_t bits;
+    memcpy(&bits, &v.r, sizeof bits);
+    bytes_put_str(&w, k.p ? k.p : "", k.nbyte);
+    bytes_put_u32(&w, (uint32_t)k.type);
+    bytes_put_u32(&w, (uint32_t)v.type);
+    bytes_put_u64(&w, v.type == CELL_REAL ? bits : (uint64_t)v.i);
+    bytes_put(&w, v.p ? v.p : "", v.nbyte);
+    if (w.status == REC_OK) *sum += rec_hash(w.data, w.n, 0);
+    rec_status s = w.status == REC_OK ? REC_OK : rec_nomem(err);
+    bytes_clear(&w);
+    return s;
+}
+
+static rec_status state_sum(sqlite3 *db, const char *schema, const char *name,
+                            int64_t *out, rec_err *err) {
+    sqlite3_stmt *st = NULL;
+    uint64_t sum = 0;
+    bool row = false;
+    rec_status s =
+        sq_prepare(db, name, &st, err,
+                   "SELECT k, v FROM \"%w\".\"%w_state\" WHERE k IS NOT 'sum'", schema,
+                   name);
+    while (s == REC_OK && (s = sq_step(st, name, &row, err)) == REC_OK && row)
+        s = row_hash(st, &sum, err);
+    sqlite3_finalize(st);
+    *out = (int64_t)sum;
+    return s;
+}
+
+rec_status sq_state_seal(sqlite3 *db, const char *schema, const char *name,
+                         rec_err *err) {
+    sq_generation g;
+    int64_t sum = 0;
+    rec_status s = sq_generation_bump(db, schema, name, &g, err);
+    if (s == REC_OK) s = state_sum(db, schema, name, &sum, err);
+    cell v = cell_int(sum);
+    return s == REC_OK ? sq_state_set(db, schema, name, "sum", &v, err) : s;
+}
+
+rec_status sq_state_check(sqlite3 *db, const char *schema, const char *name,
+                          rec_err *err) {
+    int64_t sum = 0;
+    cell v;
+    rec_status s = state_sum(db, schema, name, &sum, err);
+    if (s != REC_OK) return s;
+    s = sq_state_get(db, schema, name, "sum", &v, err);
+    if (s == REC_OK && (v.type != CELL_INT || v.i != sum))
+        s = rec_corrupt(err, "%s: the rows of %s_state fail their checksum", name,
+                        name);
     sq_cell_free(&v);
     return s;
 }

@@ -435,7 +435,6 @@ static rec_status lock_and_compare(training *t, rec_err *err) {
 
 static rec_status write_all(training *t, rec_err *err) {
     double start = rec_seconds();
-    sq_generation g;
     rec_status s = begin(t, err);
     if (is_missing(s, err)) s = refuse_changed(t, err);
     if (s == REC_OK && t->standalone) s = lock_and_compare(t, err);
@@ -446,7 +445,7 @@ static rec_status write_all(training *t, rec_err *err) {
     if (s == REC_OK && t->users) s = write_users(t, err);
     if (s == REC_OK) s = write_log(t, err);
     if (s == REC_OK) s = write_state(t, err);
-    if (s == REC_OK) s = sq_generation_bump(t->c->db, t->schema, t->name, &g, err);
+    if (s == REC_OK) s = sq_state_seal(t->c->db, t->schema, t->name, err);
     s = end(t, s, err);
     t->write_seconds = rec_seconds() - start;
     return s;

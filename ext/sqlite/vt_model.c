@@ -41,7 +41,6 @@ static rec_status put_state(sq_conn *c, const char *const *argv, const char *row
 
 static rec_status create_tables(sq_conn *c, const char *const *argv, key_affinity user,
                                 key_affinity item, rec_err *err) {
-    sq_generation g;
     cell u = cell_str(user == AFFINITY_TEXT ? "TEXT" : "INTEGER");
     cell a = cell_str(item == AFFINITY_TEXT ? "TEXT" : "INTEGER");
     cell format = cell_int(SQ_MODEL_FORMAT);
@@ -56,7 +55,7 @@ static rec_status create_tables(sq_conn *c, const char *const *argv, key_affinit
     if (s == REC_OK) s = put_state(c, argv, "format", &format, err);
     if (s == REC_OK) s = put_state(c, argv, "user_affinity", &u, err);
     if (s == REC_OK) s = put_state(c, argv, "item_affinity", &a, err);
-    return s == REC_OK ? sq_generation_bump(c->db, argv[1], argv[2], &g, err) : s;
+    return s == REC_OK ? sq_state_seal(c->db, argv[1], argv[2], err) : s;
 }
 
 /* Everything that CREATE names must be there. */
