@@ -6,12 +6,14 @@
 set -u
 sql=$1; want=${sql%.sql}.out
 shell=${GOLDEN_SHELL:-sqlite3}
+# A sanitizer's library is loaded into the shell of SQLite alone; TSan wants addresses that are not random.
+preload=(); [ -n "${GOLDEN_PRELOAD:-}" ] && preload=(setarch -R env "LD_PRELOAD=$GOLDEN_PRELOAD")
 lib=${GOLDEN_LIB:-$PWD/build/release/rec}
 tmp=$(mktemp -d); trap 'rm -rf "$tmp"' EXIT
 run() { # run <db> <safe>
   local safe=(); [ "$2" = 1 ] && safe=(-cmd "PRAGMA trusted_schema=OFF;" -cmd ".dbconfig defensive on")
-  "$shell" -batch -init /dev/null -cmd ".load $lib" "${safe[@]}" "$1" <"$sql" 2>&1 |
-    sed -E -e '/^ +defensive on$/d' -e '/^ *(\^--- )?error here( ---\^)?/d' -e '/\^--- error here|error here ---\^/d' \
+  "${preload[@]}" "$shell" -batch -init /dev/null -cmd ".load $lib" "${safe[@]}" "$1" <"$sql" 2>&1 |
+    sed -E -e '/^ +defensive (on|off)$/d' -e '/^ *(\^--- )?error here( ---\^)?/d' -e '/\^--- error here|error here ---\^/d' \
            -e 's/^(Parse error|Runtime error|Error): (near|in prepare,|stepping,) ?(line [0-9]+:)? */Error: /' \
            -e 's/^(Parse|Runtime) error near line [0-9]+: /Error: /' -e 's/^Error: near line [0-9]+: /Error: /' \
            -e 's/^(Parse error|Runtime error): /Error: /' -e 's/^(Error: .*) \([0-9]+\)$/\1/'

@@ -10,3 +10,7 @@ want='llm_complete llm_rerank llm_rerank_request llm_rewrite llm_rewrite_request
 [ "$direct" = "$want" ] || { echo "DIRECTONLY: $direct"; echo "expected:   $want"; exit 1; }
 wrong=$(list "(flags & 0x200800) <> 0 AND name LIKE 'llm%'")
 [ -z "$wrong" ] || { echo "deterministic or innocuous: $wrong"; exit 1; }
+# A trigger cannot register a provider. Not a golden: 3.38 asks only when a table is read.
+said=$(sqlite3 -batch -init /dev/null -cmd '.load build/release/rec' :memory: "CREATE TABLE t(a); CREATE TRIGGER tr AFTER INSERT
+  ON t BEGIN INSERT INTO llm_models(name, base_url) VALUES ('evil', 'http://evil'); END; INSERT INTO t VALUES (1);" 2>&1)
+case $said in *'unsafe use of virtual table "llm_models"'*) ;; *) echo "a trigger wrote llm_models: $said"; exit 1 ;; esac

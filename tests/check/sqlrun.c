@@ -3,7 +3,7 @@
  *   sqlrun [-batch] [-init FILE] [-cmd TEXT]... DB < file.sql
  *
  * Rows print as `a|b|c`, errors as `Error: message`, as the sqlite3 shell's list mode does. Dot commands: .load,
- * .dbconfig defensive on, .print, .read; .mode and others are ignored. One line, one command; SQL may span lines.
+ * .dbconfig defensive on|off, .print, .read; .mode and others are ignored. One line, one command; SQL may span lines.
  */
 #include "sqlite3.h"
 #include <stdio.h>
@@ -11,6 +11,36 @@
 #include <string.h>
 
 static void run_file(sqlite3 *db, FILE *f);
+
+#define PLAN_MAX 64
+typedef struct plan_row {
+    int id, parent;
+    char *detail; /* owned */
+} plan_row;
+
+/* EXPLAIN QUERY PLAN as the shell draws it. */
+static void plan_tree(const plan_row *p, int n, int parent, const char *indent) {
+    for (int i = 0, last; i < n; i++) {
+        if (p[i].parent != parent) continue;
+        last = 1;
+        for (int j = i + 1; j < n; j++) last = last && p[j].parent != parent;
+        printf("%s%s%s\n", indent, last ? "`--" : "|--", p[i].detail);
+        char *deeper = sqlite3_mprintf("%s%s", indent, last ? "   " : "|  ");
+        plan_tree(p, n, p[i].id, deeper);
+        sqlite3_free(deeper);
+    }
+}
+static int run_plan(sqlite3_stmt *st) {
+    plan_row row[PLAN_MAX];
+    int n = 0, rc;
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW && n < PLAN_MAX)
+        row[n++] = (plan_row){sqlite3_column_int(st, 0), sqlite3_column_int(st, 1),
+                              sqlite3_mprintf("%s", sqlite3_column_text(st, 3))};
+    puts("QUERY PLAN");
+    plan_tree(row, n, 0, "");
+    while (n > 0) sqlite3_free(row[--n].detail);
+    return rc;
+}
 
 static void run_sql(sqlite3 *db, const char *sql) {
     while (sql && *sql) {
@@ -20,8 +50,8 @@ static void run_sql(sqlite3 *db, const char *sql) {
             return; /* the rest of the line is skipped, as the shell does */
         }
         if (!st) continue;
-        int rc;
-        while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+        int rc = sqlite3_stmt_isexplain(st) == 2 ? run_plan(st) : SQLITE_ROW;
+        while (rc == SQLITE_ROW && (rc = sqlite3_step(st)) == SQLITE_ROW) {
             for (int i = 0; i < sqlite3_column_count(st); i++) {
                 const char *text = (const char *)sqlite3_column_text(st, i);
                 printf("%s%s", i ? "|" : "", text ? text : "");
@@ -42,8 +72,8 @@ static void run_dot(sqlite3 *db, char *line) {
         if (sqlite3_load_extension(db, line + 6, NULL, &err) != SQLITE_OK)
             printf("Error: %s\n", err ? err : "cannot load");
         sqlite3_free(err);
-    } else if (strncmp(line, ".dbconfig defensive on", 22) == 0) {
-        sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    } else if (strncmp(line, ".dbconfig defensive o", 21) == 0) {
+        sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, line[21] == 'n', NULL);
     } else if (strncmp(line, ".print ", 7) == 0) {
         printf("%s\n", line + 7);
     } else if (strncmp(line, ".read ", 6) == 0) {

@@ -4,7 +4,7 @@ set -u
 tsan=$(${CC:-cc} -print-file-name=libtsan.so)
 failed=0
 for sql in tests/sql/0[2-4]*.sql; do
-  if REC_THREADS=3 LD_PRELOAD=$tsan TSAN_OPTIONS="suppressions=$PWD/tests/check/tsan.supp exitcode=66" \
+  if REC_THREADS=3 GOLDEN_PRELOAD=$tsan TSAN_OPTIONS="suppressions=$PWD/tests/check/tsan.supp exitcode=66" \
      GOLDEN_LIB=$PWD/build/tsan/rec tests/golden.sh "$sql" >build/tsan/log 2>&1; then echo "PASS  $sql"
   else echo "FAIL  $sql"; head -n 60 build/tsan/log; failed=$((failed + 1)); fi
 done

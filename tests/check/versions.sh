@@ -7,9 +7,10 @@ mkdir -p build/versions
 failed=0
 for version in 7.5.1 13.2.0; do
   dir=build/versions/$version
-  if [ ! -x $dir/sqlrun ]; then
+  if [ ! $dir/sqlrun -nt tests/check/sqlrun.c ]; then
     mkdir -p $dir
-    (cd $dir && npm pack --silent better-sqlite3@$version >/dev/null && tar xzf better-sqlite3-$version.tgz)
+    [ -d $dir/package ] ||
+      (cd $dir && npm pack --silent better-sqlite3@$version >/dev/null && tar xzf better-sqlite3-$version.tgz)
     src=$(dirname "$(find $dir/package/deps -name sqlite3.c)")
     ${CC:-cc} -O1 -D_GNU_SOURCE -DSQLITE_ENABLE_FTS5 -DSQLITE_ENABLE_MATH_FUNCTIONS -DSQLITE_ENABLE_RTREE -I"$src" \
       -o $dir/sqlrun tests/check/sqlrun.c "$src/sqlite3.c" -lpthread -ldl -lm

@@ -37,9 +37,6 @@ SELECT count(*) FROM llm_usage;
 DELETE FROM llm_usage;
 CREATE VIEW v AS SELECT * FROM llm_models;
 SELECT * FROM v;
-CREATE TABLE t(a);
-CREATE TRIGGER tr AFTER INSERT ON t BEGIN INSERT INTO llm_models(name, base_url) VALUES ('evil', 'http://evil'); END;
-INSERT INTO t VALUES (1);
 -- The language functions are DIRECTONLY, and none is deterministic.
 SELECT name, group_concat(narg, ' '), min((flags & 0x80000) != 0) AS direct_only, max((flags & 0x800) != 0) AS deterministic
   FROM (SELECT * FROM pragma_function_list WHERE name LIKE 'llm\_%' ESCAPE '\' ORDER BY name, narg) GROUP BY name;
