@@ -38,8 +38,9 @@
 #define CONTENT_USUAL_PRIOR 5.0
 #define CONTENT_CHOSEN      .5 /* deviations that having chosen an item is worth */
 /* Catalogues smaller than this keep the words that only one item has. */
-#define CONTENT_SMALL_CATALOG 200
-#define CONTENT_MAX_REASONS   8
+#define CONTENT_SMALL_CATALOG    200
+#define CONTENT_MAX_REASON_SHARE (1. / 3)
+#define CONTENT_MAX_REASONS      8
 
 typedef struct item_term {
     uint32_t term;
@@ -433,6 +434,12 @@ static void mark_terms(const content *c, const model_query *q, const profile *p,
 }
 
 /* The terms of the item that the profile shares, best first: their share of the score. */
+/* A word of a small catalogue may stand in most of its items: it is no reason for one of them. */
+static bool is_everywhere(const content *c, uint32_t term) {
+    return !lsa_term_is_feature(c->language, term) &&
+           lsa_df(c->language, term) > CONTENT_MAX_REASON_SHARE * (double)n_items(c);
+}
+
 static rec_status explain_terms(const content *c, const profile *p, const bitmap *known,
                                 uint32_t item, explain_fn fn, void *ctx, rec_err *err) {
     uint32_t dim = c->vectors.dim;
@@ -444,7 +451,8 @@ static rec_status explain_terms(const content *c, const profile *p, const bitmap
         const float *v = lsa_term_vector(c->language, t.term);
         t.share *= (float)(p->user_share * vec_kernels()->dot(v, p->user, dim) +
                            p->text_share * vec_kernels()->dot(v, p->text, dim));
-        if (bitmap_has(known, t.term) && t.share > 0) best[n++] = t;
+        if (bitmap_has(known, t.term) && t.share > 0 && !is_everywhere(c, t.term))
+            best[n++] = t;
     }
     rec_sort(best, n, sizeof *best, heavier, NULL);
     rec_status st = REC_OK;

@@ -313,7 +313,7 @@ int sq_columns_find(const sq_columns *t, const char *name); /* -1 if there is no
 void sq_columns_list(const sq_columns *t, char *out,
                      size_t cap); /* "a, b, c" for messages */
 void sq_columns_clear(sq_columns *t);
-/* Check at CREATE that every table and column named exists and can be read; find key affinities. */
+/* Check at CREATE that every table and column named exists and can be read; find key affinities (NULL: not asked). */
 rec_status sq_source_check(sq_conn *c, const char *schema, const char *table,
                            const sq_model_cfg *cfg, key_affinity *user,
                            key_affinity *item, rec_err *err);

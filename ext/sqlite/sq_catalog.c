@@ -74,8 +74,10 @@ static rec_status add_item(item_reader *r, sqlite3_stmt *st, rec_err *err) {
     cell facet[CATALOG_MAX_FACETS], value = sq_column_cell(st, 0);
     if (!sq_key(&value, r->affinity, buf, &key, &s, err)) {
         if (s == REC_RANGE)
-            rec_fail(err, REC_RANGE, "%s: a key is an INTEGER or TEXT, found a BLOB",
-                     r->source);
+            rec_fail(err, REC_RANGE, "%s.%s: a key is an INTEGER or TEXT, found a BLOB",
+                     r->source,
+                     r->cfg->items && r->cfg->item_key ? r->cfg->item_key
+                                                       : r->cfg->item);
         return s;
     }
     const char *title = NULL;

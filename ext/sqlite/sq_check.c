@@ -21,12 +21,13 @@
 static rec_status name_member(const char *table, const sq_model_cfg *cfg,
                               const sq_member *m, rec_status s, rec_err *err) {
     if (s != REC_RANGE || strncmp(err->msg, "rec_model(", 10) == 0) return s;
-    char said[sizeof err->msg], options[80];
+    char said[sizeof err->msg];
     memcpy(said, err->msg, sizeof said);
-    sq_cfg_options(cfg, options, sizeof options);
-    return rec_fail(err, REC_RANGE,
-                    "rec_model(%s): %s=%s: %s; and %s is no option (%s...)", table,
-                    m->label, m->model, said, m->label, options);
+    return rec_fail(
+        err, REC_RANGE,
+        "rec_model(%s): %s=%s: %s (%s names a member, as algorithm=%s has no "
+        "such option)",
+        table, m->label, m->model, said, m->label, cfg->ops->name);
 }
 
 /* Walk down from one member: whoever comes back to a model that is entered has found a cycle. */
@@ -163,7 +164,7 @@ static rec_status check_setting(sq_conn *c, const char *schema, const char *name
     rec_status s = sq_table_find(c, schema, name, &t, err);
     if (s == REC_OK) s = sq_table_config(c, t, set, &cfg, err);
     if (s == REC_OK) s = sq_enter(c, &frame, schema, name, err);
-    if (s == REC_OK) s = sq_source_check(c, schema, name, &cfg, &user, &item, err);
+    if (s == REC_OK) s = sq_source_check(c, schema, name, &cfg, NULL, NULL, err);
     if (s == REC_OK) s = sq_members_check(c, schema, name, &cfg, &user, &item, err);
     sq_leave(c, &frame);
     sq_cfg_clear(&cfg);

@@ -132,6 +132,27 @@ static rec_status need_column(const checker *k, const sq_columns *t, const char 
                     option, column, source, column, list);
 }
 
+/* Neither a type nor a value: a guess would lose every key of the other kind, silently. */
+static rec_status need_value(const checker *k, const char *source, const char *column) {
+    sqlite3_stmt *st = NULL;
+    bool row = false;
+    char *tail = sqlite3_mprintf("WHERE t.\"%w\" IS NOT NULL LIMIT 1", column);
+    if (!tail) return rec_nomem(k->err);
+    sq_select q = {.schema = k->schema, .source = source, .tail = tail};
+    sq_select_column(&q, column);
+    rec_status s = sq_select_prepare(k->c, &q, &st, k->err);
+    if (s == REC_OK) s = sq_step(st, source, &row, k->err);
+    if (s == REC_OK && !row)
+        s = rec_fail(k->err, REC_RANGE,
+                     "rec_model(%s): keys are INTEGER or TEXT, but %s.%s has no "
+                     "declared type and no value yet: declare its type, or fill the "
+                     "table first",
+                     k->table, source, column);
+    sqlite3_finalize(st);
+    sqlite3_free(tail);
+    return s;
+}
+
 /* No declared type: look at what is stored. Whole numbers only: INTEGER, anything else: TEXT. */
 static rec_status affinity_of_values(const checker *k, const char *source,
                                      const char *column, key_affinity *out) {
@@ -151,14 +172,14 @@ static rec_status affinity_of_values(const checker *k, const char *source,
     if (s == REC_OK) *out = row ? AFFINITY_TEXT : AFFINITY_INTEGER;
     sqlite3_finalize(st);
     sqlite3_free(tail);
-    return s;
+    return s == REC_OK && !row ? need_value(k, source, column) : s;
 }
 
 static rec_status find_affinity(const checker *k, const sq_columns *t,
                                 const char *source, const char *column,
                                 key_affinity *out) {
     int i = sq_columns_find(t, column);
-    if (i < 0) return REC_OK; /* reported by need_column */
+    if (i < 0 || !out) return REC_OK; /* reported by need_column; not asked for */
     if (!t->is_typed[i]) return affinity_of_values(k, source, column, out);
     *out = t->affinity[i];
     return REC_OK;
@@ -258,21 +279,45 @@ static rec_status check_rule(const checker *k, const char *option, const char *s
     return s;
 }
 
+/* lexical= must answer MATCH: what cannot be searched says so only when a statement runs. */
+static rec_status check_lexical(const checker *k) {
+    const char *fts = k->cfg->lexical;
+    sq_columns t = {0};
+    sqlite3_stmt *st = NULL;
+    bool row = false;
+    if (!fts) return REC_OK;
+    rec_status s = open_source(k, "lexical", fts, &t);
+    sq_columns_clear(&t);
+    if (s != REC_OK) return s;
+    bool is_temp = sqlite3_stricmp(k->schema, "temp") == 0;
+    char *from = is_temp ? sqlite3_mprintf("\"%w\"", fts)
+                         : sqlite3_mprintf("\"%w\".\"%w\"", k->schema, fts);
+    if (!from) return rec_nomem(k->err);
+    s = sq_prepare(k->c->db, fts, &st, k->err,
+                   "SELECT bm25(\"%w\") FROM %s WHERE \"%w\" MATCH 'a' LIMIT 1", fts,
+                   from, fts);
+    if (s == REC_OK) s = sq_step(st, fts, &row, k->err);
+    sqlite3_finalize(st);
+    sqlite3_free(from);
+    if (s != REC_IO && s != REC_RANGE) return s;
+    return rec_fail(
+        k->err, REC_RANGE,
+        "rec_model(%s): lexical=%s is no FTS5 table that can be searched: %s", k->table,
+        fts, sqlite3_errmsg(k->c->db));
+}
+
 rec_status sq_source_check(sq_conn *c, const char *schema, const char *table,
                            const sq_model_cfg *cfg, key_affinity *user,
                            key_affinity *item, rec_err *err) {
     checker k = {c, schema, table, cfg, err};
     rec_status s = REC_OK;
-    *user = *item = AFFINITY_INTEGER;
+    if (user) *user = AFFINITY_INTEGER;
+    if (item) *item = AFFINITY_INTEGER;
     if (cfg->interactions) s = check_interactions(&k, user, item);
     if (s == REC_OK && cfg->items) s = check_items(&k, item);
     if (s == REC_OK) s = check_rule(&k, "eligible", cfg->eligible, false);
     if (s == REC_OK) s = check_rule(&k, "owned", cfg->owned, true);
-    if (s == REC_OK && cfg->lexical) {
-        sq_columns t;
-        s = open_source(&k, "lexical", cfg->lexical, &t);
-        sq_columns_clear(&t);
-    }
+    if (s == REC_OK) s = check_lexical(&k);
     return s;
 }
 
@@ -300,7 +345,7 @@ typedef struct rule_query {
     const catalog *items;
 } rule_query;
 
-/* Rows of the rule into `listed`. *applies: false if it speaks of users and there is none. */
+/* Items of the rule into `listed`: the user's, or anybody's where there is no user. */
 static rec_status read_listed(sq_conn *c, const rule_query *r, bitmap *listed,
                               rec_err *err) {
     sq_columns t;

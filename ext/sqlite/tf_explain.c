@@ -28,7 +28,7 @@
 /* A part below this share of the heaviest of its kind is not worth naming. */
 #define REASON_MIN_SHARE .2
 /* An attribute that more than this share of the items have says nothing. */
-#define REASON_MAX_SHARE .6
+#define REASON_MAX_SHARE (1. / 3)
 
 #define EXPLAIN_MAX_ROWS 20
 

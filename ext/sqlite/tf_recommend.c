@@ -132,22 +132,22 @@ const tvf_def tf_recommend_def = {
 
 /* ---- rec_hybrid ------------------------------------------------------------------------------ */
 
-/* Is the text a request object? Then *out holds it; else it is a sentence (*is_object false). */
+/* Is the text a request object? Then *out holds it; else it is a sentence (*is_object false). No sentence
+ * begins with a brace: an object that cannot be read is an error, for its filters would be lost. */
 static rec_status read_request(const sq_view *v, const char *text, size_t nbyte,
                                query_request *out, bool *is_object, rec_err *err) {
     rec_err why = {0};
     *is_object = false;
     size_t at = 0;
-    while (at < nbyte && (text[at] == ' ' || text[at] == '\n' || text[at] == '\t'))
-        at++;
+    while (at < nbyte && strchr(" \n\r\t", text[at]) && text[at]) at++;
     if (at == nbyte || text[at] != '{') return REC_OK;
     json *j = json_parse(text, nbyte, &why);
-    if (!j) return why.code == REC_NOMEM ? rec_nomem(err) : REC_OK;
-    rec_status s = REC_OK;
-    if (json_is_object(j) && (json_get(j, "query") || json_get(j, "filters"))) {
-        *is_object = true;
-        s = request_from_json(j, v->items, out, err);
-    }
+    if (!j && why.code == REC_NOMEM) return rec_nomem(err);
+    if (!j)
+        return rec_fail(err, REC_RANGE, "rec_hybrid: the request is not JSON: %s",
+                        why.msg);
+    *is_object = true;
+    rec_status s = request_from_json(j, v->items, out, err);
     json_delete(j);
     return s;
 }

@@ -85,8 +85,12 @@ static rec_status unknown_facet(const catalog *c, const char *name, rec_err *err
     for (size_t i = 0; i < catalog_n_facets(c) && used + 4 < sizeof names; i++)
         used += rec_format(names + used, sizeof names - used, "%s%s", i ? ", " : "",
                            facet_name(c, i));
+    if (!used)
+        return rec_fail(
+            err, REC_RANGE,
+            "filters: there is no facet %s; the model has no facets=", name);
     return rec_fail(err, REC_RANGE, "filters: there is no facet %s; there are: %s",
-                    name, used ? names : "none");
+                    name, names);
 }
 
 static bool in_bounds(const facet_cond *f, double x) {

@@ -89,3 +89,13 @@ CREATE VIRTUAL TABLE m USING rec_model(ALGORITHM=popularity, interactions="my ra
   positive='("stars given" BETWEEN 2 AND 5 AND kind IN (''play'', ''buy'')) OR NOT (kind IS NOT NULL) AND -1 * [stars given] + 4 <> 0 AND kind NOT LIKE ''s%''');
 SELECT rec_train('m') ->> 'interactions';
 SELECT user, item, seen, round(score, 2) FROM m;
+-- lexical= is searched with MATCH: a table that cannot be is refused
+CREATE VIRTUAL TABLE lc USING rec_model(algorithm=als, interactions=ratings, user=user_id, item=movie_id);
+CREATE VIRTUAL TABLE lp USING rec_model(algorithm=popularity, interactions=ratings, user=user_id, item=movie_id);
+CREATE VIRTUAL TABLE mm USING rec_model(algorithm=hybrid, cf=lc, content=lp, lexical=nosuch);
+CREATE VIRTUAL TABLE mm USING rec_model(algorithm=hybrid, cf=lc, content=lp, lexical=movies);
+CREATE VIRTUAL TABLE words USING fts5(title, content=movies, content_rowid=movie_id);
+CREATE VIRTUAL TABLE mm USING rec_model(algorithm=hybrid, cf=lc, content=lp, lexical=words);
+INSERT INTO mm(mm) VALUES ('lexical=movies');
+-- a misspelt option of a hybrid looks like a member
+CREATE VIRTUAL TABLE m2 USING rec_model(algorithm=hybrid, cf=lc, content=lp, gaet=lc2);

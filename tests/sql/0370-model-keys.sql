@@ -58,3 +58,15 @@ SELECT count(*) FROM me WHERE user = 9223372036854775807 AND item = -92233720368
 SELECT count(*) FROM me WHERE user = 1e300;
 INSERT INTO plays VALUES ('', 'b', 1);
 SELECT count(*) FROM m WHERE user = '' AND seen = 1;
+-- no type and no value: which keys they are cannot be known yet
+CREATE TABLE bare(u, i);
+CREATE VIRTUAL TABLE mb USING rec_model(algorithm=popularity, interactions=bare, user=u, item=i);
+INSERT INTO bare VALUES (NULL, NULL);
+CREATE VIRTUAL TABLE mb USING rec_model(algorithm=popularity, interactions=bare, user=u, item=i);
+INSERT INTO bare VALUES ('ann', 1);
+CREATE VIRTUAL TABLE mb USING rec_model(algorithm=popularity, interactions=bare, user=u, item=i);
+DELETE FROM bare;
+INSERT INTO mb(mb) VALUES ('half_life=');
+SELECT rec_train('mb');
+INSERT INTO bare VALUES ('ann', x'01');
+SELECT rec_train('mb');

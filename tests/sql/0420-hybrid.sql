@@ -25,6 +25,12 @@ SELECT '9 exclude', count(*) FROM rec_hybrid('both', NULL, (SELECT j FROM q WHER
 SELECT '10 like', sum(f.genres LIKE '%Sci-Fi%') >= 3 FROM rec_hybrid('both', NULL, (SELECT j FROM q WHERE name = 'like'), 5) AS r
   JOIN films AS f ON f.film_id = r.item;
 SELECT '11 no item satisfies it', count(*) FROM rec_hybrid('both', 1, (SELECT j FROM q WHERE name = 'none'));
+-- An object need not have all of the keys.
+SELECT '11a only exclude', count(*) FROM rec_hybrid('both', NULL, '{"exclude":["vampire"]}') AS r JOIN films AS f
+    ON f.film_id = r.item WHERE f.overview LIKE '%vampire%' OR f.title LIKE '%vampire%';
+SELECT '11b only like_items', sum(f.genres LIKE '%Sci-Fi%') >= 3 FROM rec_hybrid('both', NULL, ' {"like_items":[28]}', 5) AS r
+  JOIN films AS f ON f.film_id = r.item;
+SELECT '11c no key', (SELECT group_concat(item) FROM rec_hybrid('both', 1, '{}', 3)) = (SELECT group_concat(item) FROM rec_hybrid('both', 1, NULL, 3));
 -- With LIMIT and a condition of the statement.
 SELECT '12 residual', count(*) FROM (SELECT r.item FROM rec_hybrid('both', 9, 'love in a city') AS r CROSS JOIN films AS f
     ON f.film_id = r.item WHERE f.in_stock = 1 AND f.year < 1950 ORDER BY r.rank LIMIT 5);

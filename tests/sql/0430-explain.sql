@@ -44,3 +44,19 @@ SELECT reason, detail FROM rec_why_not('ruled', 1, 26);
 UPDATE films SET in_stock = 1 WHERE film_id = 30;
 SELECT '15 back in stock', count(*) FROM rec_recommend('ruled', 1) WHERE item = 30;
 SELECT '16 similar obeys too', count(*) FROM rec_similar('ruled', 28) WHERE item IN (6, 17);
+-- What most of the catalogue has is no reason for one of its items, be it an attribute or a word.
+CREATE TABLE books(id INTEGER PRIMARY KEY, title TEXT, genre TEXT, language TEXT, blurb TEXT);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 24)
+INSERT INTO books SELECT i, 'Book ' || i, 'genre ' || (i % 4), CASE WHEN i > 20 THEN 'Latin' WHEN i > 12 THEN 'French' ELSE 'English' END,
+  'a novel about ' || CASE i % 4 WHEN 0 THEN 'whales' WHEN 1 THEN 'wizards' WHEN 2 THEN 'widows' ELSE 'wagons' END FROM n;
+CREATE TABLE loans(reader INTEGER, id INTEGER);
+INSERT INTO loans VALUES (1, 4), (1, 8), (2, 1), (2, 17);
+CREATE VIRTUAL TABLE shared USING rec_model(algorithm=content, items=books, item=id, title=title, text='blurb',
+  facets='genre, language', embedder='lsa(8)', interactions=loans, user=reader);
+INSERT INTO shared(shared) VALUES ('train');
+SELECT '17 rare', rec_reason('shared', 1, 12) LIKE '%genre 0%', rec_reason('shared', 1, 12) LIKE '%English%';
+SELECT '18 French is a third', rec_reason('shared', 2, 13) LIKE '%French%';
+CREATE VIRTUAL TABLE said USING rec_model(algorithm=content, items=books, item=id, title=title, text='blurb',
+  embedder='lsa(8)', interactions=loans, user=reader);
+INSERT INTO said(said) VALUES ('train');
+SELECT '19 words', group_concat(key) FROM rec_explain('said', 1, 12) WHERE kind = 'term';

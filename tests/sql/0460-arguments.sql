@@ -35,7 +35,9 @@ SELECT '1 unknown', (SELECT count(*) FROM rec_similar('taste', 'x')), (SELECT co
 -- Queries and filters.
 SELECT * FROM rec_hybrid('both', 1, 42);
 SELECT * FROM rec_hybrid('both', 1, x'00');
-SELECT '2 text that is no object', count(*) FROM rec_hybrid('both', 1, '{ not json', 3);
+-- No sentence begins with a brace: an object cut short would lose its filters.
+SELECT * FROM rec_hybrid('both', 1, '{ not json', 3);
+SELECT * FROM rec_hybrid('both', 1, '{"query":"a robot","filters":{"year":{"min":1970}}', 3);
 SELECT '3 empty', count(*) FROM rec_hybrid('both', 1, '', 3);
 SELECT * FROM rec_why_not('about', 1, 2, 'x');
 SELECT * FROM rec_why_not('about', 1, 2, 5);
