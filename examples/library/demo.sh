@@ -11,4 +11,4 @@ sqlite3 -batch -init /dev/null "$db" "SELECT count(*) || ' books' FROM books;
   SELECT count(*) || ' simulated loans by ' || count(DISTINCT reader_id) || ' readers' FROM loans;"
 { echo '.mode box --wrap 78'; echo '.echo on'; cat tour.sql; } | sqlite3 -batch -init /dev/null -cmd ".load $lib" "$db"
 echo
-echo "The database is ${db#"$PWD"/}: open it with  sqlite3 build/library.db -cmd '.load build/rec'"
+echo "The database is build/library.db. Open it with:  sqlite3 build/library.db -cmd '.load build/rec'"
