@@ -51,7 +51,7 @@ static void rewrite_call(sqlite3_context *ctx, int n, sqlite3_value **v,
     rec_status st = text_arg(name, "text", n, v, 0, &text, &n_text, &err);
     if (!st) st = text_arg(name, "options", n, v, 2, &options, &n_options, &err);
     bool has_model = n > 1 && sqlite3_value_type(v[1]) != SQLITE_NULL;
-    if (!st && has_model) st = tf_view(c, name, v[1], &view, &err);
+    if (!st && has_model) st = tf_view_kept(ctx, name, v, 1, &view, &err);
     if (!st && view) sq_view_language(view, &language);
     if (!st && text) st = fn(c->llm, text, n_text, &language, options, &out, &err);
     if (view) sq_view_close(view);

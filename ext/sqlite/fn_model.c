@@ -18,7 +18,7 @@
  * I1. NULL, or an item outside the catalogue, gives NULL. An unknown user gets what the
  *     fallback gives.
  * I2. Kept scores are used only while the view of the model is the same object, which
- *     sq_view_hold replaces as soon as anything that it reads may have changed.
+ *     sq_view_hold replaces as soon as this connection has written anything.
  * I3. sqlite3_set_auxdata comes last: it may free what it is given before it returns.
  *
  * RRF: Cormack, Clarke, Buettcher, "Reciprocal rank fusion outperforms Condorcet and individual
@@ -215,7 +215,7 @@ static void fn_reason(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     uint32_t item = KEYS_NONE;
     char *text = NULL;
     (void)argc;
-    rec_status s = tf_view(conn_of(ctx), "rec_reason", argv[0], &v, &err);
+    rec_status s = tf_view_kept(ctx, "rec_reason", argv, 0, &v, &err);
     if (s == REC_OK) s = sq_view_require_trained(v, &err);
     if (s == REC_OK)
         s = tf_read_key("rec_reason", "user", argv[1], v->user_affinity, &user, &err);
@@ -352,7 +352,7 @@ static void fn_match(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
               : rec_nomem(&err);
     }
     if (s == REC_OK && argc > 2 && sqlite3_value_type(argv[2]) != SQLITE_NULL)
-        s = tf_view(conn_of(ctx), "rec_match", argv[2], &v, &err);
+        s = tf_view_kept(ctx, "rec_match", argv, 2, &v, &err);
     if (s == REC_OK) s = match_row(m, row, n_row, v, &yes, &err);
     if (s == REC_OK) sqlite3_result_int(ctx, yes);
     if (v) sq_view_close(v);

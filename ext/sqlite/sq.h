@@ -196,7 +196,9 @@ struct
         sq_conn *c); /* set by sq_index.c with the first index; frees the list */
     struct tvf_memo
         *last_call; /* vt_tables.c: last call's rows, one block of rec_malloc */
-    int depth;      /* nesting of sq_view_open, for cycles */
+    struct sq_hold *
+        hold; /* where tf_view keeps the view of the call being opened; NULL: nowhere */
+    int depth; /* nesting of sq_view_open, for cycles */
     sq_progress progress;
     void *log; /* sq_train.c: collects epochs while a training runs */
 };
@@ -216,8 +218,6 @@ typedef struct sq_token {
 } sq_token;
 rec_status sq_token_read(sq_conn *c, const char *schema, sq_token *out, rec_err *err);
 bool sq_token_equal(const sq_token *a, const sq_token *b);
-/* The same without the rule on write transactions: for two calls of one running statement only. */
-bool sq_token_same_statement(const sq_token *a, const sq_token *b);
 
 /* ---- sq_plan.c -------------------------------------------------------------------------------------- */
 
@@ -454,9 +454,18 @@ struct sq_view {
  * model is opened too (view->model NULL). Close with sq_view_close. */
 rec_status sq_view_open(sq_conn *c, const char *name, sq_view **out, rec_err *err);
 void sq_view_close(sq_view *v);
-/* For cursors and auxdata, which live within one statement: open into *held if it is NULL, else keep *held as
- * long as nothing changed, also inside a write transaction (where sq_view_open reads everything again). */
+/* For cursors and auxdata, which live within one run of one statement: open into *held if it is NULL, else keep
+ * *held until this connection writes something, also inside a write transaction (where sq_view_open reads
+ * everything again). What others commit meanwhile is for the next statement. */
 rec_status sq_view_hold(sq_conn *c, const char *name, sq_view **held, rec_err *err);
+/* The same where the name may differ from call to call. */
+typedef struct sq_hold {
+    char *name;    /* owned: as it was asked for */
+    sq_view *view; /* holds a reference */
+} sq_hold;
+rec_status sq_hold_view(sq_conn *c, const char *name, sq_hold *h, sq_view **out,
+                        rec_err *err);
+void sq_hold_clear(sq_hold *h);
 /* Forget the kept views of one model, or (schema NULL) of all: the model was dropped, renamed, detached. */
 void sq_views_drop(sq_conn *c, const char *schema, const char *name);
 /* REC_RANGE "taste has not been trained: SELECT rec_train('taste')" unless it can score. */
@@ -614,6 +623,20 @@ int tvf_register_scalar(sq_conn *c, const tvf_def *def); /* the same as a JSON a
 /* Open the model that an argument names; a NULL or a number is REC_RANGE. Close with sq_view_close. */
 rec_status tf_view(sq_conn *c, const char *function, sqlite3_value *model,
                    sq_view **out, rec_err *err);
+/* Between enter and leave tf_view keeps the view with argument i of a scalar function: for later rows, if that is
+ * a constant. Leave whether entering failed or not. */
+typedef struct tf_held {
+    sqlite3_context *ctx;
+    int arg;
+    sq_hold *hold, *outer;
+    bool is_entered, is_new;
+} tf_held;
+rec_status tf_hold_enter(sq_conn *c, sqlite3_context *ctx, int i, tf_held *out,
+                         rec_err *err);
+void tf_hold_leave(sq_conn *c, tf_held *h);
+/* tf_view of argument i between the two; the connection is the user data of the function. */
+rec_status tf_view_kept(sqlite3_context *ctx, const char *function,
+                        sqlite3_value **argv, int i, sq_view **out, rec_err *err);
 /* A key argument, coerced; text is borrowed from the value, or lies in buf. */
 typedef struct tf_key {
     rec_key key;

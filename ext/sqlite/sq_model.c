@@ -537,20 +537,18 @@ static void keep_view(sq_conn *c, sq_view *v) {
     c->views = v;
 }
 
-/* Is the view what a fresh one would be? `same` compares tokens. */
-static rec_status is_current(sq_view *v,
-                             bool (*same)(const sq_token *, const sq_token *),
-                             bool *yes, rec_err *err) {
+/* Is the view what a fresh one would be? */
+static rec_status is_current(sq_view *v, bool *yes, rec_err *err) {
     sq_token now;
     sq_generation g;
     *yes = false;
     rec_status s = sq_token_read(v->conn, v->schema, &now, err);
-    if (s != REC_OK || !same(&v->token, &now)) return s;
+    if (s != REC_OK || !sq_token_equal(&v->token, &now)) return s;
     s = sq_generation_read(v->conn->db, v->schema, v->name, &g, err);
     if (s != REC_OK || !sq_generation_equal(&v->generation, &g)) return s;
     for (size_t i = 0; i < v->n_member; i++) {
         bool member = false;
-        s = is_current(v->member[i].view, same, &member, err);
+        s = is_current(v->member[i].view, &member, err);
         if (s != REC_OK || !member) return s;
     }
     *yes = true;
@@ -567,7 +565,7 @@ static rec_status open_in(sq_conn *c, const char *in_schema, const char *name,
     sq_view *kept = find_kept(c, t->schema, t->name);
     if (kept) {
         kept->n_ref++; /* nested statements may drop it from the list */
-        s = is_current(kept, sq_token_equal, &current, err);
+        s = is_current(kept, &current, err);
         if (s == REC_OK && current) {
             *out = kept;
             return REC_OK;
@@ -584,13 +582,31 @@ rec_status sq_view_open(sq_conn *c, const char *name, sq_view **out, rec_err *er
 }
 
 rec_status sq_view_hold(sq_conn *c, const char *name, sq_view **held, rec_err *err) {
-    bool current = false;
-    rec_status s = REC_OK;
-    if (*held) s = is_current(*held, sq_token_same_statement, &current, err);
-    if (s != REC_OK || current) return s;
+    if (*held && (*held)->token.total_changes == sqlite3_total_changes64(c->db))
+        return REC_OK;
     sq_view_close(*held);
     *held = NULL;
     return sq_view_open(c, name, held, err);
+}
+
+void sq_hold_clear(sq_hold *h) {
+    sq_view_close(h->view);
+    rec_free(h->name);
+    memset(h, 0, sizeof *h);
+}
+
+rec_status sq_hold_view(sq_conn *c, const char *name, sq_hold *h, sq_view **out,
+                        rec_err *err) {
+    if (!h->name || strcmp(h->name, name) != 0) {
+        sq_hold_clear(h);
+        h->name = rec_strdup(name);
+        if (!h->name) return rec_nomem(err);
+    }
+    rec_status s = sq_view_hold(c, name, &h->view, err);
+    if (s != REC_OK) return s;
+    *out = h->view;
+    h->view->n_ref++;
+    return REC_OK;
 }
 
 /* ---- what a view can do ---------------------------------------------------------------------------------------------- */

@@ -209,10 +209,7 @@ rec_status sq_token_read(sq_conn *c, const char *schema, sq_token *out, rec_err 
 }
 
 bool sq_token_equal(const sq_token *a, const sq_token *b) {
-    return !a->is_volatile && !b->is_volatile && sq_token_same_statement(a, b);
-}
-
-bool sq_token_same_statement(const sq_token *a, const sq_token *b) {
-    return a->data_version == b->data_version && a->total_changes == b->total_changes &&
+    return !a->is_volatile && !b->is_volatile && a->data_version == b->data_version &&
+           a->total_changes == b->total_changes &&
            a->schema_version == b->schema_version;
 }

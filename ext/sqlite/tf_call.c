@@ -9,8 +9,10 @@
  * I2. A key is coerced to the affinity of the model's own tables ('42' is 42 there, 42.0 too);
  *     a BLOB is an error. A user key that nothing can equal is simply somebody unknown.
  * I3. Any other argument of the wrong type is an error that names function, argument and value.
- * I4. Nothing here allocates but filters; texts are borrowed from the arguments, which stay
- *     valid as long as the call does.
+ * I4. Nothing here allocates but filters and holds; texts are borrowed from the arguments, which
+ *     stay valid as long as the call does.
+ * I5. A view opened under c->hold stays with the cursor or statement that the hold belongs to: inside
+ *     a write transaction opening one again means reading everything again.
  */
 #include "sq.h"
 
@@ -32,7 +34,42 @@ rec_status tf_view(sq_conn *c, const char *function, sqlite3_value *model,
             function, type_name(model));
     const char *name = (const char *)sqlite3_value_text(model);
     if (!name) return rec_nomem(err);
+    if (c->hold) return sq_hold_view(c, name, c->hold, out, err);
     return sq_view_open(c, name, out, err);
+}
+
+rec_status tf_hold_enter(sq_conn *c, sqlite3_context *ctx, int i, tf_held *out,
+                         rec_err *err) {
+    sq_hold *h = sqlite3_get_auxdata(ctx, i);
+    *out = (tf_held){.ctx = ctx, .arg = i, .outer = c->hold, .is_new = !h};
+    if (!h) h = rec_zeros(1, sizeof *h);
+    if (!h) return rec_nomem(err);
+    out->hold = c->hold = h;
+    out->is_entered = true;
+    return REC_OK;
+}
+
+static void hold_free(void *p) {
+    sq_hold_clear(p);
+    rec_free(p);
+}
+
+/* set_auxdata may free what it is given before it returns: it comes last. */
+void tf_hold_leave(sq_conn *c, tf_held *h) {
+    if (!h->is_entered) return;
+    c->hold = h->outer;
+    if (h->is_new) sqlite3_set_auxdata(h->ctx, h->arg, h->hold, hold_free);
+}
+
+rec_status tf_view_kept(sqlite3_context *ctx, const char *function,
+                        sqlite3_value **argv, int i, sq_view **out, rec_err *err) {
+    sq_conn *c = sqlite3_user_data(ctx);
+    tf_held held;
+    *out = NULL;
+    rec_status s = tf_hold_enter(c, ctx, i, &held, err);
+    if (s == REC_OK) s = tf_view(c, function, argv[i], out, err);
+    tf_hold_leave(c, &held);
+    return s;
 }
 
 rec_status tf_read_key(const char *function, const char *what, sqlite3_value *v,

@@ -203,31 +203,15 @@ static cell get_cell(bytes_reader *r) {
     return c;
 }
 
-/* Tokens of all attached databases: a function may read any of them. *usable false: something
- * is being written, nothing may be kept. */
-static rec_status put_tokens(sq_conn *c, bytes_writer *w, bool *usable, rec_err *err) {
-    sqlite3_stmt *st = NULL;
-    *usable = true;
-    rec_status s =
-        sq_prepare(c->db, "table function", &st, err, "PRAGMA database_list");
-    while (s == REC_OK) {
-        bool row;
-        s = sq_step(st, "table function", &row, err);
-        if (s != REC_OK || !row) break;
-        const char *schema = (const char *)sqlite3_column_text(st, 1);
-        sq_token now;
-        if (!schema)
-            s = rec_nomem(err);
-        else
-            s = sq_token_read(c, schema, &now, err);
-        if (s != REC_OK) break;
-        if (now.is_volatile) *usable = false;
-        bytes_put_str(w, schema, strlen(schema));
-        bytes_put_u64(w, (uint64_t)now.data_version);
-        bytes_put_u64(w, (uint64_t)now.total_changes);
-        bytes_put_u64(w, (uint64_t)now.schema_version);
-    }
-    sqlite3_finalize(st);
+/* The token of all attached databases, which is that of temp: a function may read any of them.
+ * *usable false: something is being written, nothing may be kept. */
+static rec_status put_token(sq_conn *c, bytes_writer *w, bool *usable, rec_err *err) {
+    sq_token now;
+    rec_status s = sq_token_read(c, "temp", &now, err);
+    *usable = !now.is_volatile;
+    bytes_put_u64(w, (uint64_t)now.data_version);
+    bytes_put_u64(w, (uint64_t)now.total_changes);
+    bytes_put_u64(w, (uint64_t)now.schema_version);
     return s;
 }
 
@@ -247,7 +231,7 @@ static rec_status memo_key(sq_conn *c, const tvf_def *def, int n_arg,
             put_cell(w, &v);
     }
     if (!*usable) return REC_OK;
-    rec_status s = put_tokens(c, w, usable, err);
+    rec_status s = put_token(c, w, usable, err);
     return s != REC_OK ? s : w->status == REC_OK ? REC_OK : rec_nomem(err);
 }
 
@@ -390,6 +374,7 @@ typedef struct tvf_table {
 typedef struct tvf_cursor {
     sqlite3_vtab_cursor base;
     tvf_result *result;               /* owned */
+    sq_hold hold;                     /* of the model, for the next xFilter of a join */
     sqlite3_value *arg[TVF_MAX_ARGS]; /* owned copies, valid as long as result */
     cell row[TVF_MAX_COLUMNS];
     sqlite3_int64 rowid;
@@ -504,6 +489,7 @@ static void cursor_clear(tvf_cursor *c) {
 
 static int tvf_close(sqlite3_vtab_cursor *base) {
     cursor_clear((tvf_cursor *)base);
+    sq_hold_clear(&((tvf_cursor *)base)->hold);
     rec_free(base);
     return SQLITE_OK;
 }
@@ -533,7 +519,10 @@ static int tvf_filter(sqlite3_vtab_cursor *base, int idx_num, const char *idx_st
         c->arg[i] = sqlite3_value_dup(argv[n++]);
         if (!c->arg[i]) return SQLITE_NOMEM;
     }
+    sq_hold *outer = t->conn->hold;
+    t->conn->hold = &c->hold;
     rec_status s = call_open(t->conn, t->def, &t->shape, c->arg, &c->result, &err);
+    t->conn->hold = outer;
     if (s != REC_OK) {
         if (err.code == REC_OK) err.code = s;
         return sq_vtab_error(&t->base, &err);
@@ -649,6 +638,7 @@ static void tvf_scalar(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     tvf_result *res = NULL;
     json *array = NULL;
     char *text = NULL;
+    tf_held held = {0};
     rec_status s = REC_OK;
     shape_read(b->def, &sh);
     if (argc < b->def->n_required || argc > sh.n_arg) {
@@ -658,7 +648,9 @@ static void tvf_scalar(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
         goto done;
     }
     for (int i = 0; i < argc; i++) arg[i] = argv[i];
-    s = call_open(b->conn, b->def, &sh, arg, &res, &err);
+    s = argc ? tf_hold_enter(b->conn, ctx, 0, &held, &err) : REC_OK;
+    if (s == REC_OK) s = call_open(b->conn, b->def, &sh, arg, &res, &err);
+    tf_hold_leave(b->conn, &held);
     if (s != REC_OK) goto done;
     array = json_new_array();
     s = array ? rows_json(res, &sh, scalar_limit(&sh, argc, argv), array, &err)
