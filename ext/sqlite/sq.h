@@ -325,11 +325,20 @@ rec_status sq_source_rules(sq_conn *c, const char *schema, const sq_model_cfg *c
 
 /* ---- sq_catalog.c ----------------------------------------------------------------------------------------- */
 
-/* The items as they are now, ascending by key, with facets and titles; docs (may be NULL): one corpus
- * document an item from text= and facets=. */
+typedef struct
+    sq_items { /* the items as they are now, ascending by key, with facets and titles */
+    bool
+        want_docs; /* set before the call: also docs, one document an item from text= and facets= */
+    catalog *items; /* owned; NULL after a failure */
+    corpus *docs;   /* owned; NULL unless wanted */
+    uint64_t print; /* hash of all that was read */
+} sq_items;
 rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
-                             key_affinity item, catalog **out, corpus **docs,
-                             rec_run *run, rec_err *err);
+                             key_affinity item, sq_items *out, rec_run *run,
+                             rec_err *err);
+/* What *print would be now, with or without the texts: one pass that builds nothing. */
+rec_status sq_source_print(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                           bool with_docs, uint64_t *print, rec_run *run, rec_err *err);
 
 /* ---- sq_history.c: the interactions --------------------------------------------------------------------------- */
 
@@ -424,8 +433,10 @@ struct sq_view {
     key_affinity user_affinity, item_affinity;
     sq_generation generation;
     sq_token token;
-    catalog *items;        /* live catalogue; item numbers below are its numbers */
-    rec_model *model;      /* NULL before the first training, and for hybrids */
+    catalog *items; /* live catalogue, shared; item numbers below are its numbers */
+    uint64_t items_print; /* of what it was read from; 0: not read from a table */
+    bool has_text_print; /* ... with the texts, for a model that was extended by them */
+    rec_model *model;    /* NULL before the first training, and for hybrids */
     rec_model *popularity; /* fallback; NULL before the first training */
     uint32_t *model_item;  /* [n_items] model number or KEYS_NONE */
     uint32_t *

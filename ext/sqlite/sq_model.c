@@ -8,7 +8,8 @@
  *
  * A view is built when a statement needs it, kept by the connection and used again as long as the generation of
  * the model and the token of the data (sq_registry.c) are the ones it was built at. What was loaded is shared by
- * the views of one generation: a write to the items costs a read of the items, not of the model.
+ * the views of one generation: a write to the items costs a read of the items, not of the model. The catalogue is
+ * shared too while a hash over its table is the same (sq_source_print): a new rating costs one pass over the items.
  *
  * A hybrid has no model: it holds views of its members, each with a map from its own catalogue. Its catalogue is
  * that of its items=, else that of the member which knows most of its items (facets first), else all that any
@@ -18,7 +19,7 @@
  *     uses it holds a reference.
  * I2. model_item and catalog_item are inverse to each other where both are defined.
  * I3. Items that came after training get numbers from the model itself (extend) where it can; such a model is
- *     not shared with later views, because their items may differ.
+ *     shared only with views of the very same items and texts.
  * I4. What <name>_data says is checked against itself before use: counts agree, names are those of CREATE.
  */
 #include "../rec.h"
@@ -219,22 +220,23 @@ static rec_status find_model_items(sq_view *v, uint32_t **fresh, size_t *n_fresh
  * the place of the first one: another process may have committed in between. */
 static rec_status extend_model(sq_view *v, uint32_t **fresh, rec_run *run,
                                rec_err *err) {
-    catalog *again = NULL;
-    corpus *docs = NULL;
+    sq_items again = {.want_docs = true};
     size_t n = 0;
     rec_status s = sq_source_catalog(v->conn, v->schema, &v->cfg, v->item_affinity,
-                                     &again, &docs, run, err);
+                                     &again, run, err);
     if (s == REC_OK) {
         catalog_free(v->items);
-        v->items = again;
+        v->items = again.items;
+        v->items_print = again.print;
+        v->has_text_print = true;
         s = find_model_items(v, fresh, &n, err);
     }
     v->loaded->is_extended = true;
     if (s == REC_OK)
-        s = v->model->ops->extend(v->model, docs, v->items, *fresh, n, err);
+        s = v->model->ops->extend(v->model, again.docs, v->items, *fresh, n, err);
     for (size_t i = 0; s == REC_OK && i < n; i++)
         v->model_item[(*fresh)[i]] = v->loaded->n_trained + (uint32_t)i;
-    corpus_free(docs);
+    corpus_free(again.docs);
     return s;
 }
 
@@ -294,9 +296,20 @@ static const sq_model_cfg *best_items(const sq_view *v) {
     return best;
 }
 
+/* What a hybrid says of items itself is read anew; else the catalogue of the member is the one. */
+static void share_items(sq_view *v, const sq_model_cfg *from) {
+    if (v->cfg.item_key || v->cfg.title || v->cfg.n_text) return;
+    for (size_t i = 0; i < v->n_member; i++) {
+        const sq_view *m = v->member[i].view;
+        if (&m->cfg == from && sqlite3_stricmp(m->schema, v->schema) == 0)
+            v->items = catalog_ref(m->items);
+    }
+}
+
 static rec_status inherit(sq_view *v, rec_err *err) {
     rec_status s = REC_OK;
     const sq_model_cfg *from = v->cfg.items ? NULL : best_items(v);
+    if (from) share_items(v, from);
     if (from) s = inherit_items(&v->cfg, from, err);
     for (size_t i = 0; i < v->n_member && s == REC_OK; i++) {
         s = inherit_text(&v->cfg.user, v->member[i].view->cfg.user, err);
@@ -411,11 +424,11 @@ static sq_view *find_kept(const sq_conn *c, const char *schema, const char *name
     return NULL;
 }
 
-/* Share what an older view of the same generation has loaded, else load. */
-static rec_status take_loaded(sq_view *v, rec_err *err) {
-    const sq_view *kept = find_kept(v->conn, v->schema, v->name);
+/* Share what an older view of the same generation has loaded, else load; `same` as find_same leaves it. */
+static rec_status take_loaded(sq_view *v, const sq_view *same, rec_err *err) {
+    const sq_view *kept = same ? same : find_kept(v->conn, v->schema, v->name);
     rec_status s = REC_OK;
-    if (kept && kept->loaded && !kept->loaded->is_extended &&
+    if (kept && kept->loaded && (same || !kept->loaded->is_extended) &&
         sq_generation_equal(&kept->loaded->generation, &v->generation)) {
         v->loaded = kept->loaded;
         v->loaded->n_ref++;
@@ -434,18 +447,98 @@ static rec_status take_loaded(sq_view *v, rec_err *err) {
     return s;
 }
 
+/* A hybrid without a table of items has what its members have. */
+static bool is_union(const sq_view *v) {
+    return v->cfg.ops->needs & MODEL_NEEDS_MEMBERS && !v->cfg.items &&
+           !v->cfg.interactions;
+}
+
+static bool has_same_members(const sq_view *a, const sq_view *b) {
+    if (a->n_member != b->n_member) return false;
+    for (size_t i = 0; i < a->n_member; i++)
+        if (a->member[i].view->items != b->member[i].view->items) return false;
+    return true;
+}
+
+/* Most writes are of interactions. *out: the kept view, if its catalogue is what would be read now (a reference);
+ * else NULL. */
+static rec_status find_same(const sq_view *v, rec_run *run, sq_view **out,
+                            rec_err *err) {
+    sq_view *kept = find_kept(v->conn, v->schema, v->name);
+    rec_status s = REC_OK;
+    *out = NULL;
+    if (!kept || kept->item_affinity != v->item_affinity ||
+        !has_same_members(kept, v) ||
+        !sq_generation_equal(&kept->generation, &v->generation))
+        return REC_OK;
+    kept->n_ref++; /* nested statements may drop it from the list */
+    bool is_same = is_union(v) || kept->items == v->items;
+    if (!is_same && !v->items && kept->items_print) {
+        uint64_t print;
+        s = sq_source_print(v->conn, v->schema, &v->cfg, kept->has_text_print, &print,
+                            run, err);
+        is_same = s == REC_OK && print == kept->items_print;
+    }
+    if (is_same)
+        *out = kept;
+    else
+        sq_view_close(kept);
+    return s;
+}
+
+static rec_status copy_numbers(uint32_t **to, const uint32_t *from, size_t n,
+                               rec_err *err) {
+    if (!from) return REC_OK;
+    *to = rec_array(n, sizeof **to);
+    if (!*to) return rec_nomem(err);
+    if (n) memcpy(*to, from, n * sizeof **to);
+    return REC_OK;
+}
+
+/* The catalogue and all that follows from it and from what was loaded. */
+static rec_status copy_items(sq_view *v, const sq_view *same, rec_err *err) {
+    size_t n = catalog_n_items(same->items);
+    catalog_free(v->items);
+    v->items = catalog_ref(same->items);
+    v->items_print = same->items_print;
+    v->has_text_print = same->has_text_print;
+    rec_status s = copy_numbers(&v->tie_item, same->tie_item, n, err);
+    if (s == REC_OK) s = copy_numbers(&v->model_item, same->model_item, n, err);
+    if (s == REC_OK && v->model)
+        s = copy_numbers(&v->catalog_item, same->catalog_item,
+                         v->model->ops->n_items(v->model), err);
+    for (size_t i = 0; s == REC_OK && i < v->n_member; i++)
+        s = copy_numbers(&v->member[i].item, same->member[i].item, n, err);
+    return s;
+}
+
+static rec_status read_catalog(sq_view *v, rec_run *run, rec_err *err) {
+    sq_items read = {.want_docs = false};
+    rec_status s = REC_OK;
+    if (v->items) return REC_OK;
+    if (is_union(v)) return union_of_members(v, err);
+    s = sq_source_catalog(v->conn, v->schema, &v->cfg, v->item_affinity, &read, run,
+                          err);
+    v->items = read.items;
+    v->items_print = read.print;
+    return s;
+}
+
 static rec_status fill_view(sq_view *v, rec_run *run, rec_err *err) {
+    sq_view *same = NULL;
     bool is_hybrid = (v->cfg.ops->needs & MODEL_NEEDS_MEMBERS) != 0;
     rec_status s = is_hybrid ? open_members(v, err) : REC_OK;
-    if (s == REC_OK) s = take_loaded(v, err);
-    if (s == REC_OK && is_hybrid && !v->cfg.items && !v->cfg.interactions)
-        s = union_of_members(v, err);
-    else if (s == REC_OK)
-        s = sq_source_catalog(v->conn, v->schema, &v->cfg, v->item_affinity, &v->items,
-                              NULL, run, err);
-    if (s == REC_OK && v->model) s = map_items(v, run, err);
-    if (s == REC_OK) s = build_ties(v, err);
-    if (s == REC_OK) s = map_members(v, err);
+    if (s == REC_OK) s = find_same(v, run, &same, err);
+    if (s == REC_OK) s = take_loaded(v, same, err);
+    if (s == REC_OK && same) {
+        s = copy_items(v, same, err);
+    } else {
+        if (s == REC_OK) s = read_catalog(v, run, err);
+        if (s == REC_OK && v->model) s = map_items(v, run, err);
+        if (s == REC_OK) s = build_ties(v, err);
+        if (s == REC_OK) s = map_members(v, err);
+    }
+    sq_view_close(same);
     return s;
 }
 

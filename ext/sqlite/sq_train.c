@@ -231,9 +231,12 @@ static bool wants_text(const training *t) {
 static rec_status read_sources(training *t, rec_err *err) {
     sq_frame frame = {0};
     rec_status s = sq_enter(t->c, &frame, t->schema, t->name, err);
+    sq_items read = {.want_docs = wants_text(t)};
     if (s == REC_OK)
-        s = sq_source_catalog(t->c, t->schema, &t->cfg, t->item_affinity, &t->items,
-                              wants_text(t) ? &t->docs : NULL, &t->run, err);
+        s = sq_source_catalog(t->c, t->schema, &t->cfg, t->item_affinity, &read,
+                              &t->run, err);
+    t->items = read.items;
+    t->docs = read.docs;
     if (s == REC_OK)
         s = sq_source_interactions(t->c, t->schema, &t->cfg, t->user_affinity,
                                    t->item_affinity, t->items, &t->users, &t->rows,

@@ -40,6 +40,7 @@ typedef struct facet {
 } facet;
 
 struct catalog {
+    int n_ref;
     keyset *keys;
     char *title_bytes;
     size_t *title_start; /* n_items + 1 */
@@ -74,6 +75,7 @@ static bool facet_init(facet *f, const facet_spec *spec) {
 catalog *catalog_new(const facet_spec *spec, size_t n_facets) {
     catalog *c = rec_zeros(1, sizeof *c);
     if (!c) return NULL;
+    c->n_ref = 1;
     c->keys = keyset_new();
     c->facet = rec_zeros(n_facets ? n_facets : 1, sizeof *c->facet);
     bool ok = c->keys && c->facet;
@@ -86,7 +88,7 @@ catalog *catalog_new(const facet_spec *spec, size_t n_facets) {
 }
 
 void catalog_free(catalog *c) {
-    if (!c) return;
+    if (!c || --c->n_ref > 0) return;
     for (size_t i = 0; i < c->n_facets; i++) facet_clear(&c->facet[i]);
     titles_free(c->titles);
     vocabulary_free(c->words);
@@ -95,6 +97,11 @@ void catalog_free(catalog *c) {
     rec_free(c->title_bytes);
     rec_free(c->title_start);
     rec_free(c);
+}
+
+catalog *catalog_ref(catalog *c) {
+    c->n_ref++;
+    return c;
 }
 
 /* ---- adding ---------------------------------------------------------------------- */

@@ -173,7 +173,8 @@ typedef struct catalog catalog;
 typedef struct title_index title_index;
 typedef struct vocabulary vocabulary;
 catalog *catalog_new(const facet_spec *spec, size_t n_facets);
-void catalog_free(catalog *c);
+catalog *catalog_ref(catalog *c); /* one more owner */
+void catalog_free(catalog *c);    /* the last owner frees it */
 /* Adds an item and returns its number; a repeated key is ignored (*pos is the first's). Facet
  * cells: NULL, number, or text ("Comedy|Drama", a JSON array of strings, or a path). */
 rec_status catalog_add(catalog *c, const rec_key *key, const char *title,
