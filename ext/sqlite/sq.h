@@ -531,9 +531,9 @@ void sq_scores_clear(sq_scores *s);
 rec_status sq_allowed(sq_view *v, const sq_profile *p, bool want_unseen, bitmap *out,
                       rec_err *err);
 /* Descending score, ties by a hash of the item key (so entries hold places in tie_item, not items: pull with
- * sq_rank_next). Clear with ranking_clear. */
+ * sq_rank_next). most: how many will be pulled, -1: unknown. Clear with ranking_clear. */
 rec_status sq_rank(const sq_view *v, const sq_scores *s, const bitmap *allowed,
-                   ranking *out, rec_err *err);
+                   int64_t most, ranking *out, rec_err *err);
 /* The next best: catalogue number and score. false at the end. */
 bool sq_rank_next(const sq_view *v, ranking *r, uint32_t *item, float *score);
 /* How well the words of the sentence match in the FTS5 table of lexical=: out[items], 0 where they do not. */

@@ -211,17 +211,36 @@ rec_status sq_lexical(const sq_view *v, const sq_who *who, float *out, rec_err *
 
 /* ---- order --------------------------------------------------------------------------------------------------- */
 
+/* So few rows are cheaper to find with a heap of their number than by parting all. */
+#define RANK_MAX_HEAP 256
+
+static bool may_rank(const sq_scores *s, const bitmap *allowed, uint32_t item) {
+    return (!allowed || bitmap_has(allowed, item)) && isfinite(s->score[item]);
+}
+
+static rec_status rank_few(const sq_view *v, const sq_scores *s, const bitmap *allowed,
+                           size_t most, ranking *out, rec_err *err) {
+    topk best;
+    rec_status st = topk_init(&best, most, err);
+    if (st != REC_OK) return st;
+    for (uint32_t place = 0; place < s->n; place++) {
+        uint32_t item = v->tie_item[place];
+        if (may_rank(s, allowed, item)) topk_push(&best, -s->score[item], place);
+    }
+    return ranking_init(out, best.a, best.n, err);
+}
+
 rec_status sq_rank(const sq_view *v, const sq_scores *s, const bitmap *allowed,
-                   ranking *out, rec_err *err) {
+                   int64_t most, ranking *out, rec_err *err) {
+    memset(out, 0, sizeof *out);
+    if (most >= 0 && most <= RANK_MAX_HEAP)
+        return rank_few(v, s, allowed, (size_t)most, out, err);
     topk_entry *e = rec_array(s->n, sizeof *e);
     size_t n = 0;
-    memset(out, 0, sizeof *out);
     if (!e) return rec_nomem(err);
     for (uint32_t place = 0; place < s->n; place++) {
         uint32_t item = v->tie_item[place];
-        if (allowed && !bitmap_has(allowed, item)) continue;
-        if (!isfinite(s->score[item])) continue;
-        e[n++] = (topk_entry){-s->score[item], place};
+        if (may_rank(s, allowed, item)) e[n++] = (topk_entry){-s->score[item], place};
     }
     return ranking_init(out, e, n, err);
 }

@@ -89,7 +89,7 @@ static rec_status rank_for(ranked *r, sq_conn *c, const sq_profile *p, rec_err *
     sq_run_init(c, &run, false);
     rec_status s = sq_score(r->view, p, &run, &r->scores, err);
     if (s == REC_OK) s = sq_allowed(r->view, p, true, &allowed, err);
-    if (s == REC_OK) s = sq_rank(r->view, &r->scores, &allowed, &r->order, err);
+    if (s == REC_OK) s = sq_rank(r->view, &r->scores, &allowed, r->k, &r->order, err);
     sq_run_finish(&run);
     bitmap_clear(&allowed);
     return s;

@@ -70,7 +70,7 @@ static rec_status near_rank(near_items *r, uint32_t item, rec_err *err) {
         bitmap_unset(&allowed, item);
         for (size_t i = 0; i < n; i++)
             if (isnan(scores.score[i])) bitmap_unset(&allowed, i);
-        s = sq_rank(r->view, &scores, &allowed, &r->order, err);
+        s = sq_rank(r->view, &scores, &allowed, r->k, &r->order, err);
     }
     bitmap_clear(&allowed);
     sq_profile_clear(&nobody);

@@ -378,7 +378,7 @@ static rec_status add_rank(question *q, const sq_scores *scores, const bitmap *a
     float score = 0, shown = 0;
     int64_t place = 0;
     char text[120];
-    rec_status s = sq_rank(q->view, scores, allowed, &order, err);
+    rec_status s = sq_rank(q->view, scores, allowed, -1, &order, err);
     if (s != REC_OK) return s;
     while (sq_rank_next(q->view, &order, &item, &score)) {
         if (++place <= WHY_NOT_K) shown = score;

@@ -256,11 +256,10 @@ static bool passes(const model_cursor *c, uint32_t item) {
             value = sq_key_cell(&key);
             break;
         case MODEL_SCORE: value = cell_real((double)c->scores.score[item]); break;
-        case MODEL_SEEN: value = cell_int(bitmap_has(&c->profile.seen, item)); break;
         case MODEL_SOURCE:
             value = cell_str(score_source_name((score_source)c->scores.source[item]));
             break;
-        default: continue; /* the user was compared already */
+        default: continue; /* the user and what was seen were compared already */
         }
         if (!predicate_match(p, &value)) return false;
     }
@@ -275,14 +274,39 @@ static bool user_passes(const model_cursor *c) {
     return true;
 }
 
+/* Of one asker; -1: all. */
+static int64_t rows_wanted(const model_cursor *c) {
+    bool is_less = c->max_rank >= 0 && (c->k < 0 || c->max_rank < c->k);
+    return is_less ? c->max_rank : c->k;
+}
+
+/* seen has two values: ask of each once, then 64 items at a time. */
+static void apply_seen(model_cursor *c, const predicate *p) {
+    const cell no = cell_int(0), yes = cell_int(1);
+    uint64_t unseen = predicate_match(p, &no) ? UINT64_MAX : 0;
+    uint64_t seen = predicate_match(p, &yes) ? UINT64_MAX : 0;
+    for (size_t w = 0; w < (c->allowed.n_bit + 63) / 64; w++) {
+        uint64_t s = w * 64 < c->profile.seen.n_bit ? c->profile.seen.word[w] : 0;
+        c->allowed.word[w] &= (s & seen) | (~s & unseen);
+    }
+}
+
 /* Allowed items that pass, in the order of their scores. */
 static rec_status list_items(model_cursor *c, rec_err *err) {
     forget_list(c);
     c->rank = 0;
     rec_status s = sq_allowed(c->view, &c->profile, false, &c->allowed, err);
-    for (uint32_t i = 0; s == REC_OK && c->n_pred && i < c->allowed.n_bit; i++)
+    if (s != REC_OK) return s;
+    bool has_others = false;
+    for (size_t i = 0; i < c->n_pred; i++) {
+        if (c->pred[i].column == MODEL_SEEN)
+            apply_seen(c, &c->pred[i]);
+        else
+            has_others |= c->pred[i].column != MODEL_USER;
+    }
+    for (uint32_t i = 0; has_others && i < c->allowed.n_bit; i++)
         if (bitmap_has(&c->allowed, i) && !passes(c, i)) bitmap_unset(&c->allowed, i);
-    return s == REC_OK ? sq_rank(c->view, &c->scores, &c->allowed, &c->order, err) : s;
+    return sq_rank(c->view, &c->scores, &c->allowed, rows_wanted(c), &c->order, err);
 }
 
 static rec_status score_one(model_cursor *c, rec_err *err) {
@@ -369,8 +393,7 @@ static rec_status next_user(model_cursor *c, bool *more, rec_err *err) {
 
 static rec_status next_row(model_cursor *c, rec_err *err) {
     for (;;) {
-        int64_t most = c->k;
-        if (c->max_rank >= 0 && (most < 0 || c->max_rank < most)) most = c->max_rank;
+        int64_t most = rows_wanted(c);
         bool is_full = most >= 0 && c->rank >= most;
         if (!is_full && sq_rank_next(c->view, &c->order, &c->item, &c->score)) {
             c->rank++;
