@@ -506,7 +506,7 @@ static rec_status relay_part(void *ctx, const char *kind, uint32_t item,
     if (item != KEYS_NONE && r->is_member) {
         rec_key key = catalog_key(r->from->items, item);
         item = catalog_find(r->v->items, &key);
-    } else if (item != KEYS_NONE && strcmp(kind, "item") == 0) {
+    } else if (item != KEYS_NONE) {
         item = item < r->v->model->ops->n_items(r->v->model) ? r->v->catalog_item[item]
                                                              : KEYS_NONE;
     }

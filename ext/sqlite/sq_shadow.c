@@ -189,10 +189,9 @@ static rec_status state_sum(sqlite3 *db, const char *schema, const char *name,
     sqlite3_stmt *st = NULL;
     uint64_t sum = 0;
     bool row = false;
-    rec_status s =
-        sq_prepare(db, name, &st, err,
-                   "SELECT k, v FROM \"%w\".\"%w_state\" WHERE k IS NOT 'sum'", schema,
-                   name);
+    rec_status s = sq_prepare(
+        db, name, &st, err, "SELECT k, v FROM \"%w\".\"%w_state\" WHERE k IS NOT 'sum'",
+        schema, name);
     while (s == REC_OK && (s = sq_step(st, name, &row, err)) == REC_OK && row)
         s = row_hash(st, &sum, err);
     sqlite3_finalize(st);
@@ -264,6 +263,11 @@ rec_status sq_shadow_rename(sqlite3 *db, const char *schema, const char *from,
 
 /* ---- parts: chunk 0.. hold the bytes, chunk -1 holds u64 length, u64 hash -------------------- */
 
+/* The name goes in first: parts that changed places are found. */
+static uint64_t part_hash(const char *part, const void *p, size_t n) {
+    return rec_hash(n ? p : "", n, rec_hash(part, strlen(part), 0));
+}
+
 static rec_status put_chunk(sqlite3_stmt *st, const char *name, int64_t chunk,
                             const void *p, size_t n, rec_err *err) {
     bool row = false;
@@ -293,7 +297,7 @@ rec_status sq_part_write(sqlite3 *db, const char *schema, const char *name,
                       len, err);
     }
     bytes_put_u64(&tail, n);
-    bytes_put_u64(&tail, rec_hash(n ? p : "", n, 0));
+    bytes_put_u64(&tail, part_hash(part, p, n));
     if (s == REC_OK && tail.status != REC_OK) s = rec_nomem(err);
     if (s == REC_OK) s = put_chunk(st, name, -1, tail.data, tail.n, err);
     bytes_clear(&tail);
@@ -311,7 +315,8 @@ static rec_status read_chunks(sqlite3_stmt *st, const char *name, const char *pa
         rec_status s = sq_step(st, name, &row, err);
         if (s != REC_OK || !row) return s;
         cell c = sq_column_cell(st, 1);
-        bool fits = sqlite3_column_int64(st, 0) == next && c.type == CELL_BLOB;
+        bool fits = sqlite3_column_type(st, 0) == SQLITE_INTEGER &&
+                    sqlite3_column_int64(st, 0) == next && c.type == CELL_BLOB;
         if (next < 0) {
             bytes_reader r = {.data = (const uint8_t *)c.p, .n = c.nbyte};
             fits = fits && c.nbyte == 16;
@@ -346,8 +351,7 @@ rec_status sq_part_read(sqlite3 *db, const char *schema, const char *name,
     sqlite3_finalize(st);
     bool is_absent = want[0] == UINT64_MAX && w.n == 0;
     if (s == REC_OK && !is_absent &&
-        (w.n != want[0] ||
-         rec_hash(w.n ? (const void *)w.data : "", w.n, 0) != want[1]))
+        (w.n != want[0] || part_hash(part, w.data, w.n) != want[1]))
         s = rec_corrupt(err, "%s: part '%s' of %s_data fails its checksum", name, part,
                         name);
     if (s == REC_OK && !is_absent) {

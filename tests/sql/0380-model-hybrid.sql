@@ -38,6 +38,11 @@ INSERT INTO movies VALUES (9, 'Alien 3', 'Horror|SciFi', 1992, 'The creature hun
 SELECT item, source FROM reader WHERE user = 10 AND item = 9;
 SELECT user, count(*), max(rank) FROM reader WHERE k = 2 GROUP BY user;
 SELECT user, item FROM reader WHERE seen = 1 AND user = 15 ORDER BY item;
+-- and explained when the catalogue has become shorter than the models
+BEGIN;
+DELETE FROM movies WHERE movie_id IN (4, 6);
+SELECT kind, key, title FROM rec_explain('reader', 10, 9) WHERE kind IN ('item', 'facet') ORDER BY kind DESC, key;
+ROLLBACK;
 -- the weight decides: all to one side gives that side's order
 CREATE VIRTUAL TABLE only_cf USING rec_model(algorithm=hybrid, cf=taste, content=about, gate='weighted(1)');
 CREATE VIRTUAL TABLE only_text USING rec_model(algorithm=hybrid, cf=taste, content=about, gate='weighted(0)');
