@@ -210,7 +210,7 @@ static inline uint32_t hnsw_width(const hnsw *ix, int layer) {
 static inline void hnsw_fetch_vec(const hnsw *ix, uint32_t slot) {
     const char *v = hnsw_vec(ix, slot);
     for (size_t i = 0; i < ix->vec_nbyte && i < 1024; i += 64)
-        __builtin_prefetch(v + i);
+        __builtin_prefetch(v + i, 0, 2);
 }
 static inline bool hnsw_is_live(const hnsw *ix, size_t slot) {
     return slot < ix->n_slots && ix->state[slot] != NODE_EMPTY;
@@ -379,6 +379,9 @@ rec_status hnsw_check(const rec_index *ix, rec_err *err);
  * Notes all on the way in is_rooted[n_slots]. */
 rec_status hnsw_check_rooted(const hnsw *ix, uint32_t slot, uint8_t *is_rooted,
                              rec_err *err);
+/* Is the candidate nearer to the node that its key refers to than to each of those chosen? */
+bool hnsw_is_diverse(const hnsw *ix, hnsw_scratch *s, cand c, const uint32_t *chosen,
+                     uint32_t n);
 /* Algorithm 4: up to n_max of the candidates, which ascend by their key to a common node, so
  * that each is nearer to that node than to those chosen before. Children of keep_parent are
  * chosen whatever they cost. Returns how many, in out[]. */

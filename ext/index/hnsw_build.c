@@ -49,8 +49,8 @@ static_assert(HNSW_BATCH <= 1 << 12 && HNSW_MAX_LEVEL < 1 << 4, "fields of a pai
 
 /* ---- Algorithm 4: the heuristic ---------------------------------------------------------------- */
 
-static bool is_diverse(const hnsw *ix, hnsw_scratch *s, cand c, const uint32_t *chosen,
-                       uint32_t n) {
+bool hnsw_is_diverse(const hnsw *ix, hnsw_scratch *s, cand c, const uint32_t *chosen,
+                     uint32_t n) {
     uint32_t slot = cand_slot(c);
     float limit = cand_key(c), key[4];
     quant_from_node(&ix->q, &s->other, hnsw_code(ix, slot), &hnsw_node(ix, slot)->meta,
@@ -77,7 +77,7 @@ uint32_t hnsw_choose_links(const hnsw *ix, hnsw_scratch *s, const choice *c,
             n_keep--;
         else if (n + n_keep >= c->n_max)
             continue;
-        else if (c->n > c->n_max && !is_diverse(ix, s, c->from[i], out, n))
+        else if (c->n > c->n_max && !hnsw_is_diverse(ix, s, c->from[i], out, n))
             continue;
         out[n++] = slot;
     }

@@ -3,9 +3,9 @@
  *        a --> x --> c          a --------> c      sources of x (who links to it) take x off
  *        b --> x --> d    =>    b --> d            and may take its neighbours instead
  *
- * Reverse lists (hnsw_graph.c) name every source. Each chooses its links again from what is
- * left and from the links that x had in that layer, by the same heuristic that built them;
- * this is the repair of FreshDiskANN (Singh et al. 2021, Algorithm 4). Children of x in the
+ * Reverse lists (hnsw_graph.c) name every source. Each keeps its other links and takes over
+ * the nearest links of x in that layer that pass the heuristic which built the list; close to
+ * the repair of FreshDiskANN (Singh et al. 2021, Algorithm 4). Children of x in the
  * tree get a new parent: a node that links to them already and does not lie below them, or
  * any node with room from the parent of x downwards.
  *
@@ -18,6 +18,8 @@
  * Cost: about in-degree times one choice among 2m + 2m candidates, 0.1 to 0.3 ms.
  */
 #include "hnsw.h"
+
+#define REPAIR_MAX 2 /* links of the deleted node that one source takes over */
 
 static size_t in_degree(const hnsw *ix, uint32_t slot) {
     size_t n = 0;
@@ -51,29 +53,38 @@ static void move_entry(hnsw *ix, uint32_t from) {
 
 /* ---- sources ------------------------------------------------------------------------------------ */
 
-/* The links of `slot` but x, and those of x but `slot`. */
+/* The links of `slot` but x to out[], then those of x but `slot` to near[]. */
 static size_t gather_repair(const hnsw *ix, hnsw_scratch *s, uint32_t slot, uint32_t x,
-                            int layer) {
+                            int layer, uint32_t *out, uint32_t *n_out) {
     const uint32_t *own = hnsw_list(ix, slot, layer), *gone = hnsw_list(ix, x, layer);
     size_t n = 0;
+    *n_out = 0;
     for (uint32_t i = 1; i <= own[0]; i++)
-        if (own[i] != x) s->near[n++] = own[i];
+        if (own[i] != x) out[(*n_out)++] = own[i];
     for (uint32_t i = 1; i <= gone[0]; i++)
         if (gone[i] != slot && gone[i] != x && !hnsw_has_link(ix, slot, gone[i], layer))
             s->near[n++] = gone[i];
     return n;
 }
 
+/* What is left of the list was chosen before and stays: choosing it all again would prune a
+ * little more with every delete, and recall would decay. Of the links of x the nearest that
+ * are diverse come in; without one, the nearest takes the place of x. */
 static void repair(hnsw *ix, hnsw_scratch *s, uint32_t slot, uint32_t x, int layer) {
-    uint32_t out[2 * HNSW_MAX_M];
-    size_t n = gather_repair(ix, s, slot, x, layer);
+    uint32_t out[2 * HNSW_MAX_M], n_out, n_before;
+    size_t n = gather_repair(ix, s, slot, x, layer, out, &n_out);
     quant_from_node(&ix->q, &s->query, hnsw_code(ix, slot), &hnsw_node(ix, slot)->meta,
                     hnsw_vec(ix, slot));
     quant_keys(ix, &s->query, s->near, n, s->key);
     for (size_t i = 0; i < n; i++) s->pool.a[i] = cand_make(s->key[i], s->near[i]);
     cand_sort(s->pool.a, n);
-    choice c = {s->pool.a, n, hnsw_width(ix, layer), layer == 0 ? slot : HNSW_NONE};
-    hnsw_set_list(ix, slot, layer, out, hnsw_choose_links(ix, s, &c, out));
+    n_before = n_out;
+    for (size_t i = 0; i < n && n_out < n_before + REPAIR_MAX; i++)
+        if (n_out < hnsw_width(ix, layer) &&
+            hnsw_is_diverse(ix, s, s->pool.a[i], out, n_out))
+            out[n_out++] = cand_slot(s->pool.a[i]);
+    if (n > 0 && n_out == n_before) out[n_out++] = cand_slot(s->pool.a[0]);
+    hnsw_set_list(ix, slot, layer, out, n_out);
 }
 
 /* The chain changes while sources drop x, so it is copied first. */

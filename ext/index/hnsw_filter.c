@@ -80,7 +80,7 @@ static size_t gather_two_hop(const hnsw *ix, hnsw_scratch *s, uint32_t slot,
             s->near[n++] = list[i];
         } else {
             through[n_through++] = list[i];
-            __builtin_prefetch(hnsw_list(ix, list[i], 0));
+            __builtin_prefetch(hnsw_list(ix, list[i], 0), 0, 2);
         }
     }
     for (uint32_t t = 0; t < n_through && n < ix->m0; t++) {
@@ -138,7 +138,8 @@ rec_status hnsw_heap_walk(const hnsw *ix, hnsw_scratch *s, const quant_query *q,
         if (steps % POLL_EVERY == 0 && (rc = run_check(w->run, err))) return rc;
         if ((rc = reserve(s, ix->m0, err))) return rc;
         uint32_t slot = cand_slot(cand_min_pop(&s->open));
-        if (s->open.n) __builtin_prefetch(hnsw_list(ix, cand_slot(s->open.a[0]), 0));
+        if (s->open.n)
+            __builtin_prefetch(hnsw_list(ix, cand_slot(s->open.a[0]), 0), 0, 2);
         size_t n = w->mode == WALK_ALL ? gather_all(ix, s, slot)
                                        : gather_two_hop(ix, s, slot, w->allowed);
         meet(ix, s, q, w, n);

@@ -26,6 +26,7 @@
 
 #include <math.h>
 
+#define AHEAD      16 /* vectors fetched before they are compared */
 #define POLL_WORDS 16 /* interrupts are asked for every 1024 slots of a scan */
 
 typedef struct hnsw_search {
@@ -103,9 +104,11 @@ static rec_status rescore(hnsw_search *h, rec_err *err) {
     topk_entry *a = rec_array(pool->n, sizeof *a);
     if (!a) return rec_nomem(err);
     size_t n = 0;
+    for (size_t i = 0; i < AHEAD && i < pool->n; i++)
+        hnsw_fetch_vec(ix, cand_slot(pool->a[i]));
     for (size_t i = 0; i < pool->n; i++) {
         uint32_t slot = cand_slot(pool->a[i]);
-        if (i + 4 < pool->n) hnsw_fetch_vec(ix, cand_slot(pool->a[i + 4]));
+        if (i + AHEAD < pool->n) hnsw_fetch_vec(ix, cand_slot(pool->a[i + AHEAD]));
         if (!hnsw_is_linked(ix, slot)) continue;
         topk_entry e = {exact_key(ix, &h->exact, slot), slot};
         if (!h->has_last || comes_before(&h->last, &e)) a[n++] = e;

@@ -27,8 +27,7 @@
 
 #include <math.h>
 
-#define PAD    64
-#define WINDOW 8 /* codes fetched ahead; 4 to 32 measure the same */
+#define PAD 64
 #define PREFETCHED \
     1024 /* bytes of one code fetched ahead; the hardware follows from there */
 
@@ -299,9 +298,10 @@ void quant_from_node(const quant *z, quant_query *q, const uint8_t *code,
 
 /* ---- keys -------------------------------------------------------------------------------------- */
 
+/* Into the second-level cache: there more lines can be under way than in the first. */
 static inline void fetch(const void *p, size_t nbyte) {
     const char *c = p;
-    for (size_t i = 0; i < nbyte; i += 64) __builtin_prefetch(c + i);
+    for (size_t i = 0; i < nbyte; i += 64) __builtin_prefetch(c + i, 0, 2);
 }
 
 static inline void fetch_node(const hnsw *ix, uint32_t slot, size_t nbyte) {
@@ -324,13 +324,11 @@ static void keys_i8(const hnsw *ix, const quant_query *q, const uint32_t *slot,
     const rec_kernels *k = ix->q.k;
     size_t nbyte = ix->q.nbyte, ahead = (nbyte < PREFETCHED ? nbyte : PREFETCHED) + 16,
            i = 0;
-    for (size_t j = 0; j < n && j < WINDOW; j++) fetch_node(ix, slot[j], ahead);
+    for (size_t j = 0; j < n; j++) fetch_node(ix, slot[j], ahead);
     for (; i < n; i += 4) {
         const uint8_t *code[4];
         int32_t dot[4];
         size_t some = n - i < 4 ? n - i : 4;
-        for (size_t j = i + WINDOW; j < n && j < i + WINDOW + 4; j++)
-            fetch_node(ix, slot[j], ahead);
         for (size_t j = 0; j < 4; j++)
             code[j] = hnsw_code(ix, slot[i + (j < some ? j : 0)]);
         k->dot4_u8i8(code, q->code, nbyte, dot);

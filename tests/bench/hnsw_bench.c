@@ -282,6 +282,51 @@ static void load_graph(bench *b, const char *dir) {
     printf("rec,load_s,%.3f\n", rec_seconds() - begin);
 }
 
+/* ---- one row at a time -------------------------------------------------------------------------- */
+
+static void report(const char *what, double *us, size_t n) {
+    qsort(us, n, sizeof *us, by_value);
+    printf("rec,%s_us,p50,%.0f,p99,%.0f,p99.9,%.0f\n", what, us[n / 2],
+           us[n * 99 / 100], us[n * 999 / 1000]);
+}
+
+/* Rows are removed and added again with one link() of one node each; recall before and after
+ * is left to run_efs. */
+static void run_changes(bench *b, size_t n) {
+    double *gone = need(malloc(n * sizeof *gone)), *put = need(malloc(n * sizeof *put));
+    rng r;
+    rng_seed(&r, 3, 0);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t slot = rng_below(&r, (uint32_t)b->n);
+        double t0 = cpu_seconds();
+        if (b->ix->ops->remove(b->ix, slot, NULL)) exit(1);
+        double t1 = cpu_seconds();
+        if (b->ix->ops->add(b->ix, slot, b->base + (size_t)slot * b->dim, NULL))
+            exit(1);
+        if (b->ix->ops->link(b->ix, 1, NULL, NULL)) exit(1);
+        double t2 = cpu_seconds();
+        gone[i] = (t1 - t0) * 1e6, put[i] = (t2 - t1) * 1e6;
+    }
+    report("remove", gone, n);
+    report("add_link", put, n);
+    free(gone);
+    free(put);
+}
+
+/* Half of the rows removed, then added and linked again. */
+static void run_halves(bench *b) {
+    rec_run r = {.n_threads = 2};
+    double t0 = cpu_seconds();
+    for (uint32_t i = 0; i < b->n; i += 2)
+        if (b->ix->ops->remove(b->ix, i, NULL)) exit(1);
+    double t1 = cpu_seconds();
+    for (uint32_t i = 0; i < b->n; i += 2)
+        if (b->ix->ops->add(b->ix, i, b->base + (size_t)i * b->dim, NULL)) exit(1);
+    if (b->ix->ops->link(b->ix, SIZE_MAX, &r, NULL)) exit(1);
+    printf("rec,halves,remove_cpu_s,%.2f,relink_cpu_s,%.2f\n", t1 - t0,
+           cpu_seconds() - t1);
+}
+
 static int run(const char *dir, int argc, char **argv) {
     bench b = {0};
     size_t n_byte;
@@ -321,10 +366,16 @@ static int run(const char *dir, int argc, char **argv) {
            t1 - t0, t2 - t1, run_threads(&r), (double)st.nbyte / (double)st.n_rows,
            st.n_levels);
     fflush(stdout);
+    const char *efs = option(argc, argv, "efs", "16,24,40,80");
+    size_t n_changes = strtoul(option(argc, argv, "changes", "0"), NULL, 10);
+    if (n_changes) run_changes(&b, n_changes);
+    if (option(argc, argv, "halves", NULL)) {
+        run_efs(&b, efs, 1);
+        run_halves(&b);
+    }
     uint32_t filter_ef = (uint32_t)atoi(option(argc, argv, "filter", "0"));
     if (filter_ef) run_filters(&b, filter_ef, 40);
-    run_efs(&b, option(argc, argv, "efs", "16,24,40,80"),
-            atoi(option(argc, argv, "repeat", "3")));
+    run_efs(&b, efs, atoi(option(argc, argv, "repeat", "3")));
     b.ix->ops->close(b.ix);
     return 0;
 }
