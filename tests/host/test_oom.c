@@ -1,7 +1,7 @@
 /* test_oom.c - out of memory at every allocation, once and from then on.
  *
  *   for each scenario, for each mode (one failure; every one from the n-th), n = 1, 2, 3, ...:
- *       fresh database, set-up without failures, arm, run, disarm
+ *       fresh copy of the set-up (tables, trained models), arm, run, disarm
  *       a statement that fails must say "out of memory"; the database must then be sound; after close
  *       not one byte may be left
  *   until a run never reaches its n-th allocation.
@@ -46,7 +46,8 @@ static void f_free(void *p) {
 }
 
 typedef struct scenario {
-    const char *name, *setup, *run, *after;
+    const char *name, *tables, *models, *run,
+        *after; /* the first two without failures */
 } scenario;
 
 static const char base_tables[] =
@@ -66,24 +67,35 @@ static const char base_tables[] =
     "CREATE VIEW ok AS SELECT movie_id AS item FROM movies WHERE year > 1990;";
 
 #define CREATE_MODELS                                                                 \
-    "CREATE VIRTUAL TABLE taste USING rec_model(algorithm=als, factors=4, epochs=2, " \
-    "interactions=ratings, user=user_id,"                                             \
-    " item=movie_id, feedback=implicit, positive='rating >= 3', items=movies, "       \
-    "title=title);"                                                                   \
+    "CREATE VIRTUAL TABLE pop USING rec_model(algorithm=popularity, "                 \
+    "interactions=ratings, user=user_id, item=movie_id, time=rated_at, "              \
+    "half_life='2 days');"                                                            \
+    "CREATE VIRTUAL TABLE taste USING rec_model(algorithm=als, factors=4, epochs=1, " \
+    "interactions=ratings, user=user_id, item=movie_id, feedback=implicit, "          \
+    "positive='rating >= 3', items=movies, title=title);"                             \
+    "CREATE VIRTUAL TABLE stars USING rec_model(algorithm=als, factors=2, epochs=1, " \
+    "interactions=ratings, user=user_id, item=movie_id, value=rating, "               \
+    "feedback=explicit);"                                                             \
     "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, "                  \
-    "embedder='lsa(4)', items=movies, item=movie_id,"                                 \
-    " title=title, text='title, overview', facets='genres[|], year', "                \
-    "interactions=ratings, user=user_id, value=rating,"                               \
-    " feedback=explicit);"                                                            \
+    "embedder='lsa(4)', items=movies, item=movie_id, title=title, text='title, "      \
+    "overview', facets='genres[|], year', interactions=ratings, user=user_id, "       \
+    "value=rating, feedback=explicit);"                                               \
     "CREATE VIRTUAL TABLE reader USING rec_model(algorithm=hybrid, cf=taste, "        \
     "content=about, eligible=ok);"
-#define TRAIN_MODELS                                                              \
-    "INSERT INTO taste(taste) VALUES ('train'); INSERT INTO about(about) VALUES " \
-    "('train');"                                                                  \
-    "INSERT INTO reader(reader) VALUES ('train');"
+#define TRAIN_MODELS                                                    \
+    "INSERT INTO pop(pop) VALUES ('train'); SELECT rec_train('taste');" \
+    "INSERT INTO stars(stars) VALUES ('train');"                        \
+    "INSERT INTO about(about) VALUES ('train'); SELECT rec_train('reader');"
+
+#define MODELS CREATE_MODELS TRAIN_MODELS
+#define CHECK_MODELS                                                                   \
+    "INSERT INTO pop(pop) VALUES ('integrity-check'); INSERT INTO taste(taste) "       \
+    "VALUES ('integrity-check'); INSERT INTO stars(stars) VALUES ('integrity-check');" \
+    "INSERT INTO about(about) VALUES ('integrity-check'); INSERT INTO reader(reader) " \
+    "VALUES ('integrity-check');"
 
 static const scenario scenarios[] = {
-    {"index", "",
+    {"index", "", "",
      "CREATE VIRTUAL TABLE v USING rec_index(id INTEGER PRIMARY KEY, e float32[4], tag "
      "TEXT, metric=l2);"
      "INSERT INTO v(id, e, tag) VALUES "
@@ -94,35 +106,55 @@ static const scenario scenarios[] = {
      "SELECT id, distance FROM v WHERE e MATCH '[1,1,0,0]' AND tag IN ('a','c') ORDER "
      "BY distance LIMIT 3;"
      "SELECT id FROM v WHERE e MATCH '[1,1,0,0]' AND k = 2;"
+     "SELECT * FROM rec_similar('v', 2, 2);"
+     "INSERT INTO v(v) VALUES ('rebuild'), ('optimize'), ('integrity-check');"
      "SELECT rec_vector_json(rec_normalize('[3,4]')), "
      "rec_distance('[1,2]','[2,1]','l2');"
      "SELECT rec_vector_json(rec_centroid(e, 2)) FROM v; ALTER TABLE v RENAME TO w; "
      "DROP TABLE w;",
      ""},
-    {"train", base_tables, CREATE_MODELS TRAIN_MODELS, "PRAGMA integrity_check;"},
-    {"query", "", /* set-up is base tables and trained models, below */
+    {"create", base_tables, "",
+     CREATE_MODELS "INSERT INTO taste(taste) VALUES ('factors=3');"
+                   "ALTER TABLE pop RENAME TO charts; DROP TABLE charts;",
+     "PRAGMA integrity_check;"},
+    {"train", base_tables, CREATE_MODELS, TRAIN_MODELS, "PRAGMA integrity_check;"},
+    {"relation", base_tables, MODELS,
      "SELECT item, score FROM taste WHERE user = 1 AND seen = 0 ORDER BY score DESC "
      "LIMIT 2;"
      "SELECT user, item, score, source FROM taste WHERE k = 1;"
      "SELECT item, score FROM about WHERE history = '[1,2]' AND item IN (3,4,5);"
-     "INSERT INTO ratings VALUES (9, 3, 5, 200);"
-     "SELECT * FROM rec_recommend('reader', 9, 3); SELECT * FROM rec_similar('about', "
-     "1, 2);"
+     "SELECT item FROM stars WHERE user = 2 AND k = 2; SELECT item FROM pop WHERE user "
+     "= 77 AND k = 2;"
+     "INSERT INTO ratings VALUES (9, 3, 5, 200); INSERT INTO movies VALUES (6, 'Zeta', "
+     "'Drama', 2012, 'a robot at sea');"
+     "SELECT user, item FROM reader WHERE k = 2 AND query = 'robots';",
+     CHECK_MODELS},
+    {"functions", base_tables, MODELS,
+     "SELECT * FROM rec_recommend('reader', 1, 3); SELECT * FROM rec_similar('about', "
+     "1, "
+     "2);"
+     "SELECT * FROM rec_similar_users('taste', 1, 2);"
      "SELECT * FROM rec_hybrid('reader', 1, 'a dog at sea after 1999', 3);"
      "SELECT * FROM rec_explain('reader', 1, 3); SELECT rec_reason('reader', 1, 3), "
      "rec_recommend('taste', 1, 2);"
      "SELECT * FROM rec_user('reader', 1); SELECT * FROM rec_why_not('reader', 1, 1); "
      "SELECT * FROM rec_models;"
-     "SELECT rec_cf_score('reader', 1, 4), rec_similarity('about', 1, 2);",
-     "INSERT INTO taste(taste) VALUES ('integrity-check'); INSERT INTO about(about) "
-     "VALUES ('integrity-check');"},
-    {"language", "",
+     "SELECT rec_rrf(rank, 1) FROM rec_recommend('pop', 1) GROUP BY item; SELECT "
+     "length(rec_tools());"
+     "SELECT rec_cf_score('reader', 1, 4), rec_similarity('about', 1, 2), "
+     "rec_hybrid_score('reader', 2, 4);",
+     CHECK_MODELS},
+    {"language", base_tables, MODELS,
      "SELECT llm_rewrite('comedies like Alpha, not drama, after 1995 with a dog', "
      "'reader');"
      "SELECT * FROM llm_rerank('dog', "
      "json_array(json_object('id',1,'title','Alpha','overview','a dog "
      "walks','score',.5),"
      "json_object('id',2,'title','Beta','overview','a cat','score',.7)));"
+     "SELECT length(llm_rewrite_request('a dog', 'reader'));"
+     "INSERT INTO llm_models(name, base_url) VALUES ('x', 'http://127.0.0.1:1'); "
+     "DELETE "
+     "FROM llm_models; SELECT * FROM llm_usage;"
      "SELECT rec_match('{\"year\":{\"min\":1995}}', '{\"year\":1999}', 'reader');",
      ""},
 };
@@ -148,9 +180,8 @@ static int run(sqlite3 *db, const char *sql, char *message, size_t cap) {
     return SQLITE_OK;
 }
 
-static sqlite3 *open_ready(const scenario *s, int with_models) {
+static sqlite3 *open_loaded(void) {
     sqlite3 *db = NULL;
-    char message[400] = "";
     const char *lib = getenv("REC_LIB") ? getenv("REC_LIB") : "build/release/rec";
     sqlite3_open(":memory:", &db);
     sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, NULL);
@@ -159,22 +190,46 @@ static sqlite3 *open_ready(const scenario *s, int with_models) {
         fprintf(stderr, "cannot load %s: %s\n", lib, err);
         exit(2);
     }
-    int rc = run(db, with_models ? base_tables : s->setup, message, sizeof message);
-    if (rc == SQLITE_OK && with_models)
-        rc = run(db, CREATE_MODELS TRAIN_MODELS, message, sizeof message);
-    if (rc != SQLITE_OK) {
+    return db;
+}
+
+/* What a scenario starts from, made once and copied for every run. */
+typedef struct start {
+    unsigned char *image;
+    sqlite3_int64 n;
+} start;
+
+static start make_start(const scenario *s) {
+    char message[400] = "";
+    start out = {0};
+    sqlite3 *db = open_loaded();
+    int rc = run(db, "CREATE TABLE any(x)", message, sizeof message);
+    if (rc == SQLITE_OK) rc = run(db, s->tables, message, sizeof message);
+    if (rc == SQLITE_OK) rc = run(db, s->models, message, sizeof message);
+    if (rc == SQLITE_OK) out.image = sqlite3_serialize(db, "main", &out.n, 0);
+    sqlite3_close(db);
+    if (!out.image) {
         fprintf(stderr, "%s: set-up failed: %s\n", s->name, message);
         exit(2);
     }
+    return out;
+}
+
+static sqlite3 *open_ready(const start *from) {
+    sqlite3 *db = open_loaded();
+    unsigned char *p = sqlite3_malloc64((sqlite3_uint64)from->n);
+    if (!p) exit(2);
+    memcpy(p, from->image, (size_t)from->n);
+    sqlite3_deserialize(db, "main", p, from->n, from->n,
+                        SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE);
     return db;
 }
 
 /* One run with the n-th allocation failing. Returns 1 while n was reached; counts complaints in *bad. */
-static int one(const scenario *s, long n, int *bad) {
+static int one(const scenario *s, const start *from, long n, int *bad) {
     char message[400] = "";
-    int with_models = s->setup[0] == 0 && strcmp(s->name, "index") != 0;
     long before = live;
-    sqlite3 *db = open_ready(s, with_models);
+    sqlite3 *db = open_ready(from);
     tripped = 0;
     countdown = n - 1;
     int rc = run(db, s->run, message, sizeof message);
@@ -187,7 +242,7 @@ static int one(const scenario *s, long n, int *bad) {
         (*bad)++;
     }
     if (!sqlite3_get_autocommit(db)) run(db, "ROLLBACK", message, sizeof message);
-    if (rc == SQLITE_OK || with_models) {
+    if (rc == SQLITE_OK || s->models[0]) {
         if (run(db, s->after, message, sizeof message) != SQLITE_OK) {
             fprintf(stderr, "%s n=%ld persistent=%d: after: %s\n", s->name, n,
                     persistent, message);
@@ -221,13 +276,16 @@ int main(int argc, char **argv) {
         const scenario *s = &scenarios[i];
         if (argc > 1 && strcmp(argv[1], s->name) != 0) continue;
         int first_bad = bad;
-        one(s, 1000000000, &bad); /* one clean run first: one-time set-up is no leak */
+        start from = make_start(s);
+        one(s, &from, 1000000000,
+            &bad); /* one clean run first: one-time set-up is no leak */
         for (persistent = 0; persistent < 2; persistent++) {
             long n = argc > 2 ? atol(argv[2]) : 1;
-            while (one(s, n, &bad) && bad < 20) n += 1 + n / DENSE;
+            while (one(s, &from, n, &bad) && bad < 20) n += 1 + n / DENSE;
             printf("%s, %s: %ld allocations\n", s->name,
                    persistent ? "persistent" : "transient", n);
         }
+        sqlite3_free(from.image);
         passed += bad == first_bad;
     }
     printf("oom: %d passed, %d failed\n", passed, bad);
