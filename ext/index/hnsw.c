@@ -286,8 +286,6 @@ static rec_status hnsw_add(rec_index *base, uint32_t slot, const void *v,
     quant_encode(&ix->q, v, hnsw_code(ix, slot), &hnsw_node(ix, slot)->meta);
     if (ix->q.metric == METRIC_COSINE)
         ix->inverse[slot] = exact_inverse_norm(&ix->q, v);
-    float square = hnsw_node(ix, slot)->meta.add;
-    if (square > ix->square_max) ix->square_max = square;
     return REC_OK;
 }
 

@@ -50,9 +50,9 @@ typedef struct hnsw hnsw;
  *     float16, none                   the metric itself on the short or the stored vector
  *     bit      -cos(pi h / dim)       -|x||q| cos(pi h / dim)  |x|^2 + |q|^2 - 2 |x||q| cos
  *
- * ip between two stored vectors adds the axis that makes all norms equal to the largest one,
- * so that "far" means the same seen from both ends (maximum inner product as nearest
- * neighbour; Bachrach et al. 2014). A user's query has 0 there and sees the plain product. */
+ * ip is the plain product, between stored vectors too. The textbook reduction to l2, an axis
+ * that makes all lengths equal to the largest, was measured on 50,000 vectors of lognormal
+ * lengths (spread .3) at ef=40: recall@10 .35 against .95, as the axis outweighs all others. */
 
 typedef enum { QUANT_NONE, QUANT_F16, QUANT_I8, QUANT_BIT } quant_kind;
 
@@ -78,8 +78,6 @@ typedef struct quant_query {
         *code; /* what the kernel takes: int8[], bits, float[] or the stored form */
     float base, a, b;
     int32_t shift; /* codes are biased by 128: what that adds to a product */
-    float square;  /* squared length of the query, for ip between nodes */
-    bool is_node;
 } quant_query;
 
 rec_status quant_init(quant *z, const index_cfg *cfg, rec_err *err);
@@ -184,8 +182,7 @@ struct hnsw {
     uint32_t
         entry; /* root of the tree, a node of the highest level; HNSW_NONE if empty */
     int top;   /* its level; -1 if empty */
-    bool is_ready;    /* false between load and ready: searches scan */
-    float square_max; /* largest squared length, for ip between nodes */
+    bool is_ready; /* false between load and ready: searches scan */
     hnsw_back back;
     _Atomic(hnsw_scratch *) spare[HNSW_SPARES];
 };

@@ -213,7 +213,6 @@ void quant_encode(const quant *z, const void *v, uint8_t *code, quant_meta *meta
 /* The three factors of the query for a metric; t: its scale, square: its squared length. */
 static void set_factors(const quant *z, quant_query *q, float t, float square) {
     bool is_sum = z->kind == QUANT_I8 || z->kind == QUANT_BIT; /* l2 made of products */
-    q->square = square;
     q->base = 0, q->a = 0, q->b = t;
     if (z->metric == METRIC_L2 || z->metric == METRIC_L1) {
         if (is_sum)
@@ -237,7 +236,6 @@ static void prepare_i8(const quant *z, quant_query *q, float scale, int64_t squa
 
 void quant_from_query(const quant *z, quant_query *q, const float *x,
                       const void *stored) {
-    q->is_node = false;
     q->shift = 0;
     if (z->type == VEC_BIT || (z->type == VEC_I8 && z->kind == QUANT_NONE)) {
         q->code = stored;
@@ -293,7 +291,6 @@ void quant_from_node(const quant *z, quant_query *q, const uint8_t *code,
         }
         set_factors(z, q, s, meta->add);
     }
-    q->is_node = true;
 }
 
 /* ---- keys -------------------------------------------------------------------------------------- */
@@ -311,12 +308,7 @@ static inline void fetch_node(const hnsw *ix, uint32_t slot, size_t nbyte) {
 static inline float finish_key(const hnsw *ix, const quant_query *q, uint32_t slot,
                                float raw) {
     const quant_meta *m = &hnsw_node(ix, slot)->meta;
-    float key = q->base + q->a * m->add + q->b * m->mul * raw;
-    if (ix->q.metric == METRIC_IP && q->is_node) {
-        float qa = ix->square_max - q->square, va = ix->square_max - m->add;
-        if (qa > 0 && va > 0) key -= sqrtf(qa) * sqrtf(va);
-    }
-    return key;
+    return q->base + q->a * m->add + q->b * m->mul * raw;
 }
 
 static void keys_i8(const hnsw *ix, const quant_query *q, const uint32_t *slot,

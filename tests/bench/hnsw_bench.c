@@ -1,11 +1,13 @@
 /* hnsw_bench.c - the graph index alone, from C: build time, recall, queries a second.
  *
- *   hnsw_bench gen DIR N DIM N_QUERY      vectors like text embeddings: base, query, truth
+ *   hnsw_bench gen DIR N DIM N_QUERY [SKEW]  vectors like text embeddings: base, query, truth
  *   hnsw_bench run DIR [option=value ...] codes=int8 threads=2 m=16 efc=200 efs=16,24,40
  *
  * gen: 1,000 centres in a latent space of 32 dimensions, each vector a centre moved by LATENT
- * in it, projected to DIM, plus isotropic noise, scaled to unit length. Files are bare
+ * in it, projected to DIM, plus isotropic noise, scaled to unit length; with SKEW lengths are
+ * lognormal with that spread, for metric=ip. Files are bare
  * little-endian arrays; hnsw_peer.cpp reads the same ones. One CSV line a figure. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -93,7 +95,7 @@ static rec_status truth_piece(void *ctx, size_t begin, size_t end, int worker,
     return REC_OK;
 }
 
-static int gen(const char *dir, size_t n, uint32_t dim, size_t n_query) {
+static int gen(const char *dir, size_t n, uint32_t dim, size_t n_query, double skew) {
     rng r;
     rng_seed(&r, 42, 0);
     float *centre = need(malloc(N_CENTRES * N_LATENT * sizeof(float)));
@@ -106,6 +108,10 @@ static int gen(const char *dir, size_t n, uint32_t dim, size_t n_query) {
     uint32_t *truth = need(malloc(n_query * K * sizeof *truth));
     make_vectors(base, n, dim, centre, project, &r);
     make_vectors(query, n_query, dim, centre, project, &r);
+    for (size_t i = 0; skew > 0 && i < n; i++) {
+        float length = (float)exp(skew * rng_normal(&r));
+        for (uint32_t d = 0; d < dim; d++) base[i * dim + d] *= length;
+    }
     truth_job job = {base, query, truth, n, dim};
     rec_run run = {.n_threads = 2};
     if (threads_for(&run, n_query, 8, truth_piece, &job, NULL)) return 1;
@@ -341,12 +347,13 @@ static int run(const char *dir, int argc, char **argv) {
     if (b.n == 0 || b.n > n_all) b.n = n_all;
     const char *nq = option(argc, argv, "queries", "0");
     if (strtoul(nq, NULL, 10)) b.n_query = strtoul(nq, NULL, 10);
-    index_cfg cfg = {.dim = b.dim,
-                     .metric = METRIC_COSINE,
-                     .codes = option(argc, argv, "codes", "int8"),
-                     .m = (uint32_t)atoi(option(argc, argv, "m", "16")),
-                     .ef_construction =
-                         (uint32_t)atoi(option(argc, argv, "efc", "200"))};
+    index_cfg cfg = {
+        .dim = b.dim,
+        .metric = strcmp(option(argc, argv, "metric", "cosine"), "ip") ? METRIC_COSINE
+                                                                       : METRIC_IP,
+        .codes = option(argc, argv, "codes", "int8"),
+        .m = (uint32_t)atoi(option(argc, argv, "m", "16")),
+        .ef_construction = (uint32_t)atoi(option(argc, argv, "efc", "200"))};
     rec_err err;
     if (hnsw_ops.open(&b.ix, &cfg, &err)) exit((fprintf(stderr, "%s\n", err.msg), 1));
     double t0 = rec_seconds();
@@ -383,10 +390,11 @@ static int run(const char *dir, int argc, char **argv) {
 int main(int argc, char **argv) {
     if (argc >= 6 && strcmp(argv[1], "gen") == 0)
         return gen(argv[2], strtoul(argv[3], NULL, 10), (uint32_t)atoi(argv[4]),
-                   strtoul(argv[5], NULL, 10));
+                   strtoul(argv[5], NULL, 10), argc > 6 ? atof(argv[6]) : 0);
     if (argc >= 3 && strcmp(argv[1], "run") == 0)
         return run(argv[2], argc - 3, argv + 3);
-    fprintf(stderr,
-            "usage: hnsw_bench gen DIR N DIM N_QUERY | run DIR option=value ...\n");
+    fprintf(
+        stderr,
+        "usage: hnsw_bench gen DIR N DIM N_QUERY [SKEW] | run DIR option=value ...\n");
     return 2;
 }

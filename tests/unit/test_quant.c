@@ -68,7 +68,6 @@ static void check_keys(vec_type type, vec_metric metric, const char *codes,
                             hnsw_vec(ix, 0));
         else
             quant_from_query(&ix->q, &q, x[0], stored[0]);
-        if (is_node && metric == METRIC_IP) continue; /* has an axis more, on purpose */
         for (uint32_t i = 0; i < N; i++)
             slot[i] = i, want[i] = truth(metric, x[0], x[i], dim);
         quant_keys(ix, &q, slot, N, key);
