@@ -15,8 +15,8 @@
  *   SELECT rec_cf_score('taste', 42, item) FROM candidates      scored once, then read
  *
  * Invariants
- * I1. NULL, or an item outside the catalogue, gives NULL. An unknown user gets what the
- *     fallback gives.
+ * I1. NULL, or an item outside the catalogue, gives NULL, and so does a pair that eligible= or
+ *     owned= rules out. An unknown user gets what the fallback gives.
  * I2. Kept scores are used only while the view of the model is the same object, which
  *     sq_view_hold replaces as soon as this connection has written anything.
  * I3. sqlite3_set_auxdata comes last: it may free what it is given before it returns.
@@ -46,6 +46,7 @@ typedef struct kept {
     cell user;       /* text owned; CELL_NULL before the first */
     bool has_scores;
     sq_scores scores; /* owned */
+    bitmap allowed;   /* owned: the items that the rules let the user have */
     uint32_t item;    /* `similar` is of this item */
     float *similar;   /* owned; NULL before the first */
 } kept;
@@ -54,6 +55,7 @@ static void kept_forget(kept *k) {
     if (k->scored) sq_view_close(k->scored);
     if (k->user.type == CELL_TEXT) rec_free((void *)k->user.p);
     sq_scores_clear(&k->scores);
+    bitmap_clear(&k->allowed);
     rec_free(k->similar);
     k->scored = NULL;
     k->user = cell_null();
@@ -112,6 +114,7 @@ static rec_status kept_score(kept *k, const tf_key *user, sqlite3_value *arg,
     cell who = user->is_key ? sq_key_cell(&user->key) : sq_cell(arg);
     if (same_user(k, &who)) return REC_OK;
     sq_scores_clear(&k->scores);
+    bitmap_clear(&k->allowed);
     k->has_scores = false;
     rec_status s = tf_profile(k->view, user, NULL, &p, err);
     if (s == REC_OK) {
@@ -119,6 +122,7 @@ static rec_status kept_score(kept *k, const tf_key *user, sqlite3_value *arg,
         s = sq_score(k->view, &p, &run, &k->scores, err);
         sq_run_finish(&run);
     }
+    if (s == REC_OK) s = sq_allowed(k->view, &p, false, &k->allowed, err);
     sq_profile_clear(&p);
     if (s != REC_OK) return s;
     if (k->user.type == CELL_TEXT) rec_free((void *)k->user.p);
@@ -154,7 +158,7 @@ static void score_function(sqlite3_context *ctx, sqlite3_value **argv,
     if (s == REC_OK) s = tf_item(k->view, function, "item", argv[2], &item, &err);
     if (s == REC_OK && !user.is_null && item != KEYS_NONE) {
         s = kept_score(k, &user, argv[1], &err);
-        if (s == REC_OK)
+        if (s == REC_OK && bitmap_has(&k->allowed, item))
             sqlite3_result_double(ctx, (double)(is_cf ? cf_part(&k->scores, item)
                                                       : k->scores.score[item]));
     }

@@ -644,7 +644,8 @@ static void tvf_scalar(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
     if (argc < b->def->n_required || argc > sh.n_arg) {
         char use[256];
         usage(b->def, &sh, use);
-        s = rec_fail(&err, REC_RANGE, "%s: %d arguments were given", use, argc);
+        s = rec_fail(&err, REC_RANGE, "%s: %d argument%s given", use, argc,
+                     argc == 1 ? " was" : "s were");
         goto done;
     }
     for (int i = 0; i < argc; i++) arg[i] = argv[i];

@@ -55,3 +55,15 @@ SELECT '22 tools', json_valid(rec_tools()), count(*) > 5, sum(value ->> '$.funct
        sum(json_type(value, '$.function.parameters.properties') <> 'object') FROM json_each(rec_tools());
 SELECT '23 they exist', group_concat(name) FROM (SELECT value ->> '$.function.name' AS name FROM json_each(rec_tools()))
  WHERE name NOT IN (SELECT name FROM pragma_module_list UNION SELECT name FROM pragma_function_list);
+-- What the rules of a model, or of a member, rule out has no score either.
+CREATE VIEW shelf AS SELECT film_id FROM films WHERE film_id <> 30;
+CREATE TABLE shelves(user_id INTEGER, film_id INTEGER);
+INSERT INTO shelves VALUES (1, 26);
+CREATE VIRTUAL TABLE ruled USING rec_model(algorithm=popularity, interactions=ratings, user=user_id, item=film_id, items=films,
+  eligible=shelf, owned=shelves);
+CREATE VIRTUAL TABLE above USING rec_model(algorithm=hybrid, cf=ruled, content=about);
+INSERT INTO ruled(ruled) VALUES ('train');
+INSERT INTO above(above) VALUES ('train');
+SELECT '24 ruled out', rec_cf_score('ruled', 1, 30), rec_cf_score('ruled', 1, 26), rec_hybrid_score('above', 1, 30), rec_cf_score('above', 2, 30);
+SELECT '25 allowed', count(rec_cf_score('ruled', u, i)), count(rec_hybrid_score('above', u, i))
+  FROM (SELECT 1 AS u, 29 AS i UNION ALL SELECT 2, 26 UNION ALL SELECT 999, 26);
