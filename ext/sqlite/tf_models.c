@@ -40,8 +40,17 @@ static bool is_final(rec_status s) { /* I1 */
     return s == REC_NOMEM || s == REC_INTR;
 }
 
+static bool is_said(const listing *l, const char *text) {
+    size_t n = strlen(text);
+    for (size_t i = 0; i + n <= l->warning.n; i++)
+        if (memcmp((const char *)l->warning.data + i, text, n) == 0) return true;
+    return false;
+}
+
 static void warn(listing *l, const char *text) {
-    bytes_printf(&l->warning, "%s%s", l->warning.n ? "; " : "", text);
+    if (l->warning.n && is_said(l, text)) return; /* members may read the same table */
+    if (l->warning.n) bytes_puts(&l->warning, "; ");
+    bytes_puts(&l->warning, text);
 }
 
 /* A step that failed becomes a warning, unless it has to end the statement. */
@@ -229,6 +238,25 @@ static rec_status read_interactions(listing *l, const sq_view *v, rec_err *err) 
     return soften(l, s, &why, err);
 }
 
+/* The rules of the model, and all that its members read at query time, must be there. */
+static rec_status check_sources(listing *l, const sq_view *v, bool is_member,
+                                rec_err *err) {
+    const char *source[] = {v->cfg.eligible, v->cfg.owned, v->cfg.lexical,
+                            is_member ? v->cfg.interactions : NULL};
+    rec_status s = REC_OK;
+    for (size_t i = 0; i < sizeof source / sizeof source[0] && s == REC_OK; i++) {
+        rec_err why = {0};
+        sq_columns t = {0};
+        if (!source[i]) continue;
+        s = sq_columns_read(l->conn, v->schema, source[i], &t, &why);
+        sq_columns_clear(&t);
+        s = soften(l, s, &why, err);
+    }
+    for (size_t i = 0; i < v->n_member && s == REC_OK; i++)
+        s = check_sources(l, v->member[i].view, true, err);
+    return s;
+}
+
 /* ---- rows -------------------------------------------------------------------------------------------- */
 
 static rec_status describe_view(listing *l, const sq_view *v, rec_err *err) {
@@ -239,7 +267,8 @@ static rec_status describe_view(listing *l, const sq_view *v, rec_err *err) {
         l->row[COL_USERS] = cell_int((int64_t)keyset_count(v->trained_users));
     if (v->trained_at > 0) l->row[COL_TRAINED_AT] = cell_int((int64_t)v->trained_at);
     rec_status s = soften(l, sq_view_require_trained(v, &why), &why, err);
-    return s == REC_OK ? read_interactions(l, v, err) : s;
+    if (s == REC_OK) s = read_interactions(l, v, err);
+    return s == REC_OK ? check_sources(l, v, false, err) : s;
 }
 
 /* What CREATE says, for a model that cannot be opened. */

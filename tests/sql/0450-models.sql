@@ -18,6 +18,19 @@ SELECT name, trained_at, warning FROM rec_models WHERE name = 'young';
 DROP TABLE clicks;
 SELECT '2 gone', count(*) FROM rec_models WHERE name = 'young' AND warning LIKE '%clicks%';
 SELECT '3 the rest', count(*) FROM rec_models;
+-- So is a rule that is gone, and what only a member reads.
+CREATE VIEW kids AS SELECT film_id FROM films;
+CREATE VIRTUAL TABLE ruled USING rec_model(algorithm=popularity, interactions=ratings, user=user_id, item=film_id, eligible=kids);
+CREATE VIRTUAL TABLE above USING rec_model(algorithm=hybrid, cf=ruled, content=about);
+INSERT INTO ruled(ruled) VALUES ('train');
+INSERT INTO above(above) VALUES ('train');
+DROP VIEW kids;
+SELECT name, warning FROM rec_models WHERE name = 'above';
+ALTER TABLE ratings RENAME TO stars;
+SELECT name, warning FROM rec_models WHERE name IN ('above', 'both') ORDER BY name;
+ALTER TABLE stars RENAME TO ratings;
+DROP TABLE above;
+DROP TABLE ruled;
 -- A hybrid whose member is gone cannot be opened; its row says so and the rest is there.
 DROP TABLE about;
 SELECT name, algorithm, items, warning FROM rec_models WHERE name = 'both';
