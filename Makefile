@@ -113,6 +113,10 @@ $(LIB): $(OBJ)
 	@echo "  LD   $@"
 	@$(CC) $(CFLAGS) $(SHARED) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# For programs that link the extension in: CPPFLAGS='-D_GNU_SOURCE -DSQLITE_CORE', then sqlite3_auto_extension.
+$(BUILD)/librec.a: $(OBJ)
+	@rm -f $@ && ar rcs $@ $^
+
 # Kernels may reassociate sums (not the reference); nothing may flush denormals.
 $(BUILD)/ext/core/vec_avx2.o $(BUILD)/ext/core/vec_avx512.o $(BUILD)/ext/core/vec_neon.o \
   $(BUILD)/ext/core/linalg_chol.o: \

@@ -70,8 +70,10 @@ static bool probe_interrupt(sqlite3 *db) {
 
 bool sq_interrupted(void *conn) {
     sq_conn *c = conn;
+#ifndef SQLITE_CORE /* linked in, the call would have to be there at link time */
     if (sqlite3_libversion_number() >= SQLITE_HAS_IS_INTERRUPTED)
         return sqlite3_is_interrupted(c->db) != 0;
+#endif
     return probe_interrupt(c->db);
 }
 

@@ -12,7 +12,8 @@ fi
 for cc in gcc clang; do
   command -v $cc >/dev/null || continue
   say $cc
-  make --no-print-directory -k -j2 CC=$cc CONFIG=lint-$cc WERROR=1 all 2>&1 | grep -E 'error|warning' | head -n 30
+  make --no-print-directory -k -j2 CC=$cc CONFIG=lint-$cc WERROR=1 all 2>&1 | grep -E 'error:|warning:' | head -n 30
   [ "${PIPESTATUS[0]}" -eq 0 ] || bad=1
 done
+say variants; tests/check/variants.sh || bad=1
 exit $bad
