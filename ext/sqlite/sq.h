@@ -336,9 +336,10 @@ typedef struct
 rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
                              key_affinity item, sq_items *out, rec_run *run,
                              rec_err *err);
-/* What *print would be now, with or without the texts: one pass that builds nothing. */
+/* Only out->print, as the other would set it now: one pass that builds nothing. */
 rec_status sq_source_print(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
-                           bool with_docs, uint64_t *print, rec_run *run, rec_err *err);
+                           key_affinity item, sq_items *out, rec_run *run,
+                           rec_err *err);
 
 /* ---- sq_history.c: the interactions --------------------------------------------------------------------------- */
 

@@ -6,28 +6,32 @@
  *              `---------+----------+---> catalog |
  *                                                 `--> corpus: words of text=, and "genres=Comedy" of facets=
  *
- * Without items= the items are the distinct items of the interactions, and have no title, facet or text.
+ * Without items= the items are the distinct items of the interactions, and have no title, facet or text. They are
+ * told apart here: a set of keys costs a third of what DISTINCT costs, which keeps a B-tree.
  *
  * I1. Item numbers ascend with the key as SQLite sorts it (BINARY).
  * I2. Rows without a usable key are left out; of rows with one key the first counts.
- * I3. The print of a read is a hash over the SELECT, the facets and every cell, in order: equal prints, equal items.
- *     It is taken of the very rows that the catalogue is built from, and compared with a later pass over the table.
+ * I3. The print of a read is a hash over the SELECT, the facets and every cell (of keys told apart: over these), in
+ *     order: equal prints, equal items. It is taken of the very rows that the catalogue is built from, and compared with a later pass over the table.
  * I4. The corpus has one document an item, in catalogue numbers; it is built after the catalogue is
  *     finished, because only then the vocabulary of a facet is known. Texts wait in one buffer.
  *
- * Cost: one pass over the items; about 25 us an item with 300 bytes of text, 3 us without; .5 us for a print.
+ * Cost: one pass over the items; about 25 us an item with 300 bytes of text, 3 us without; .5 us for a print;
+ * .1 us an interaction without items=.
  */
 #include "sq.h"
 
 /* A facet value says more of an item than one word of its text does. */
 #define FACET_WEIGHT 2
 
+#define KEYS_POLL_ROWS 1024
+
 typedef struct item_reader {
     const sq_model_cfg *cfg;
     key_affinity affinity;
     catalog *items;
     const char *source;
-    bool want_text;
+    bool want_text, is_print; /* is_print: `items` is not wanted */
     uint64_t print;
     bytes_writer text; /* texts of all items, one after the other */
     size_t *text_end;  /* [n] owned: where each item's text ends */
@@ -38,10 +42,10 @@ static rec_status select_items(sq_conn *c, const char *schema, item_reader *r,
                                sqlite3_stmt **out, rec_err *err) {
     const sq_model_cfg *cfg = r->cfg;
     sq_select q = {.schema = schema, .source = r->source};
+    q.tail = "ORDER BY 1 COLLATE BINARY";
     if (!cfg->items) {
-        bytes_puts(&q.list, "DISTINCT ");
+        q.tail = "";
         sq_select_column(&q, cfg->item);
-        q.tail = "ORDER BY 1 COLLATE BINARY";
         return sq_select_prepare(c, &q, out, err);
     }
     sq_select_column(&q, cfg->item_key ? cfg->item_key : cfg->item);
@@ -49,7 +53,6 @@ static rec_status select_items(sq_conn *c, const char *schema, item_reader *r,
     for (size_t i = 0; i < cfg->n_facet; i++) sq_select_column(&q, cfg->facet[i].name);
     for (size_t i = 0; r->want_text && i < cfg->n_text; i++)
         sq_select_column(&q, cfg->text[i]);
-    q.tail = "ORDER BY 1 COLLATE BINARY";
     return sq_select_prepare(c, &q, out, err);
 }
 
@@ -66,17 +69,25 @@ static rec_status prepare_items(sq_conn *c, const char *schema, item_reader *r,
     return s;
 }
 
-static void print_row(item_reader *r, sqlite3_stmt *st) {
-    for (int i = 0; i < sqlite3_column_count(st); i++) {
-        cell c = sq_column_cell(st, i);
-        uint64_t seed = rec_mix(r->print + (uint64_t)c.type);
-        if (c.type == CELL_INT)
-            r->print = rec_mix(seed ^ (uint64_t)c.i);
-        else if (c.type == CELL_REAL)
-            r->print = rec_hash(&c.r, sizeof c.r, seed);
-        else
-            r->print = c.type == CELL_NULL ? seed : rec_hash(c.p, c.nbyte, seed);
-    }
+static void print_cell(item_reader *r, cell c) {
+    uint64_t seed = rec_mix(r->print + (uint64_t)c.type);
+    if (c.type == CELL_INT)
+        r->print = rec_mix(seed ^ (uint64_t)c.i);
+    else if (c.type == CELL_REAL)
+        r->print = rec_hash(&c.r, sizeof c.r, seed);
+    else
+        r->print = c.type == CELL_NULL ? seed : rec_hash(c.p, c.nbyte, seed);
+}
+
+static bool read_key(const item_reader *r, sqlite3_stmt *st, char buf[32], rec_key *key,
+                     rec_status *s, rec_err *err) {
+    cell value = sq_column_cell(st, 0);
+    bool is_key = sq_key(&value, r->affinity, buf, key, s, err);
+    if (*s == REC_RANGE)
+        rec_fail(err, REC_RANGE, "%s.%s: a key is an INTEGER or TEXT, found a BLOB",
+                 r->source,
+                 r->cfg->items && r->cfg->item_key ? r->cfg->item_key : r->cfg->item);
+    return is_key;
 }
 
 /* Keep the text columns of the row for the item that was just added. */
@@ -100,18 +111,11 @@ static rec_status add_item(item_reader *r, sqlite3_stmt *st, rec_err *err) {
     char buf[32];
     rec_key key;
     rec_status s;
-    cell facet[CATALOG_MAX_FACETS], value = sq_column_cell(st, 0);
-    if (!sq_key(&value, r->affinity, buf, &key, &s, err)) {
-        if (s == REC_RANGE)
-            rec_fail(err, REC_RANGE, "%s.%s: a key is an INTEGER or TEXT, found a BLOB",
-                     r->source,
-                     r->cfg->items && r->cfg->item_key ? r->cfg->item_key
-                                                       : r->cfg->item);
-        return s;
-    }
+    cell facet[CATALOG_MAX_FACETS];
+    if (!read_key(r, st, buf, &key, &s, err)) return s;
     const char *title = NULL;
     size_t n_title = 0;
-    if (r->cfg->items && r->cfg->title) {
+    if (r->cfg->title) {
         title = (const char *)sqlite3_column_text(st, 1);
         n_title = title ? (size_t)sqlite3_column_bytes(st, 1) : 0;
     }
@@ -125,36 +129,73 @@ static rec_status add_item(item_reader *r, sqlite3_stmt *st, rec_err *err) {
     return s;
 }
 
+static rec_status read_rows(item_reader *r, sqlite3_stmt *st, rec_run *run,
+                            rec_err *err) {
+    bool row = true;
+    rec_status s = REC_OK;
+    while (s == REC_OK && (s = sq_step(st, r->source, &row, err)) == REC_OK && row) {
+        for (int i = 0; i < sqlite3_column_count(st); i++)
+            print_cell(r, sq_column_cell(st, i));
+        if (!r->is_print) s = add_item(r, st, err);
+        if (s == REC_OK) s = run_check(run, err);
+    }
+    return s;
+}
+
+static rec_status collect_keys(const item_reader *r, sqlite3_stmt *st, keyset *found,
+                               rec_run *run, rec_err *err) {
+    bool row = true;
+    char buf[32];
+    rec_key key;
+    uint32_t pos;
+    rec_status s = REC_OK;
+    for (size_t n = 0; s == REC_OK; n++) {
+        s = sq_step(st, r->source, &row, err);
+        if (s != REC_OK || !row) return s;
+        if (read_key(r, st, buf, &key, &s, err)) s = keyset_add(found, &key, &pos, err);
+        if (s == REC_OK && n % KEYS_POLL_ROWS == 0) s = run_check(run, err);
+    }
+    return s;
+}
+
+static rec_status read_keys(item_reader *r, sqlite3_stmt *st, rec_run *run,
+                            rec_err *err) {
+    keyset *found = keyset_new();
+    uint32_t *order = NULL, pos;
+    rec_status s = found ? collect_keys(r, st, found, run, err) : rec_nomem(err);
+    size_t n = s == REC_OK ? keyset_count(found) : 0;
+    if (s == REC_OK && !(order = rec_array(n, sizeof *order))) s = rec_nomem(err);
+    if (s == REC_OK) s = keyset_order(found, order, err);
+    for (size_t i = 0; s == REC_OK && i < n; i++) {
+        rec_key key = keyset_get(found, order[i]);
+        print_cell(r, sq_key_cell(&key));
+        if (!r->is_print) s = catalog_add(r->items, &key, NULL, 0, NULL, &pos, err);
+    }
+    rec_free(order);
+    keyset_free(found);
+    return s;
+}
+
 static rec_status read_items(sq_conn *c, const char *schema, item_reader *r,
                              rec_run *run, rec_err *err) {
     sqlite3_stmt *st = NULL;
-    bool row = true;
     rec_status s = prepare_items(c, schema, r, &st, err);
-    while (s == REC_OK && (s = sq_step(st, r->source, &row, err)) == REC_OK && row) {
-        print_row(r, st);
-        s = add_item(r, st, err);
-        if (s == REC_OK) s = run_check(run, err);
-    }
+    if (s == REC_OK)
+        s = r->cfg->items ? read_rows(r, st, run, err) : read_keys(r, st, run, err);
     sqlite3_finalize(st);
-    return s == REC_OK ? catalog_finish(r->items, err) : s;
+    return s;
 }
 
 rec_status sq_source_print(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
-                           bool with_docs, uint64_t *print, rec_run *run,
+                           key_affinity item, sq_items *out, rec_run *run,
                            rec_err *err) {
     item_reader r = {.cfg = cfg,
+                     .affinity = item,
                      .source = cfg->items ? cfg->items : cfg->interactions,
-                     .want_text = with_docs && cfg->items};
-    sqlite3_stmt *st = NULL;
-    bool row = true;
-    rec_status s = r.source ? prepare_items(c, schema, &r, &st, err) : REC_OK;
-    while (st && s == REC_OK && (s = sq_step(st, r.source, &row, err)) == REC_OK &&
-           row) {
-        print_row(&r, st);
-        s = run_check(run, err);
-    }
-    sqlite3_finalize(st);
-    *print = r.print;
+                     .want_text = out->want_docs && cfg->items,
+                     .is_print = true};
+    rec_status s = r.source ? read_items(c, schema, &r, run, err) : REC_OK;
+    out->print = r.print;
     return s;
 }
 
@@ -210,6 +251,7 @@ rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg 
     if (!r.items || (out->want_docs && !out->docs) || r.text.status != REC_OK)
         s = rec_nomem(err);
     if (s == REC_OK && r.source) s = read_items(c, schema, &r, run, err);
+    if (s == REC_OK && r.source) s = catalog_finish(r.items, err);
     if (s == REC_OK && out->docs) s = build_corpus(&r, out->docs, run, err);
     bytes_clear(&r.text);
     rec_free(r.text_end);

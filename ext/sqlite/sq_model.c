@@ -474,10 +474,10 @@ static rec_status find_same(const sq_view *v, rec_run *run, sq_view **out,
     kept->n_ref++; /* nested statements may drop it from the list */
     bool is_same = is_union(v) || kept->items == v->items;
     if (!is_same && !v->items && kept->items_print) {
-        uint64_t print;
-        s = sq_source_print(v->conn, v->schema, &v->cfg, kept->has_text_print, &print,
-                            run, err);
-        is_same = s == REC_OK && print == kept->items_print;
+        sq_items now = {.want_docs = kept->has_text_print};
+        s = sq_source_print(v->conn, v->schema, &v->cfg, v->item_affinity, &now, run,
+                            err);
+        is_same = s == REC_OK && now.print == kept->items_print;
     }
     if (is_same)
         *out = kept;
