@@ -118,8 +118,7 @@ $(BUILD)/librec.a: $(OBJ)
 	@rm -f $@ && ar rcs $@ $^
 
 # Kernels may reassociate sums (not the reference); nothing may flush denormals.
-$(BUILD)/ext/core/vec_avx2.o $(BUILD)/ext/core/vec_avx512.o $(BUILD)/ext/core/vec_neon.o \
-  $(BUILD)/ext/core/linalg_chol.o: \
+$(BUILD)/ext/core/vec_avx2.o $(BUILD)/ext/core/vec_avx512.o $(BUILD)/ext/core/vec_neon.o: \
   CFLAGS += -fassociative-math -fno-signed-zeros -fno-trapping-math -ffp-contract=fast
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D) && echo "  CC   $<"

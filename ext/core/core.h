@@ -11,7 +11,7 @@
  *     threads  parallel loop, interrupt, progress, log               threads.c
  *     mat      row-chunked float matrix                              mat.c
  *     sparse   compressed sparse rows                                sparse.c
- *     linalg   GEMM, SYRK, eigen, Cholesky (the only BLAS user)      linalg*.c
+ *     linalg   GEMM, SYRK, eigen (the only BLAS user)     linalg*.c
  *     rsvd     randomised SVD of a sparse matrix                     rsvd.c
  *     vec      distance kernels, run-time dispatch                   vec_*.c
  *
@@ -339,11 +339,6 @@ rec_status la_mat_tmul(const mat *a, const mat *b, float *p, rec_run *run,
 /* Eigen-decomposition of symmetric a[n x n]: on return the ROWS of a are the orthonormal
  * eigenvectors, w[n] ascending. */
 rec_status la_eigh(float *a, size_t n, float *w, rec_err *err);
-/* Cholesky in place, lower triangle of a[n x lda]; thread-safe, no BLAS threads, no
- * allocation. REC_RANGE (no message) if not positive definite. */
-rec_status la_chol(float *a, size_t n, size_t lda);
-void la_chol_solve(const float *l, size_t n, size_t lda,
-                   float *x); /* x: rhs -> solution */
 /* Orthonormalise the columns of M (n_rows x dim) in place (Cholesky-QR twice, falls back to
  * Gram-Schmidt); columns without content become zero. */
 rec_status la_orthonormalize(mat *m, rec_run *run, rec_err *err);

@@ -15,8 +15,8 @@
  *     la_mat_mul  OUT chunk = M chunk * B                 rows x p
  *     la_mat_tmul P  = sum over pieces of  A^T B          dim_a x dim_b
  *
- * Small systems (Cholesky of 1 to 1000 unknowns, thousands of them in parallel) are solved
- * by linalg_chol.c without BLAS. With REC_NO_BLAS everything goes to linalg_ref.c.
+ * Small systems, thousands of them in parallel, are no work for BLAS: see model/spd.c. With
+ * REC_NO_BLAS everything here goes to linalg_ref.c.
  *
  * la_orthonormalize is Cholesky-QR twice (Fukaya and others 2014): M <- M R^-1 with R^T R =
  * M^T M, and again to remove what rounding left. That squares the condition number. When the

@@ -143,51 +143,6 @@ static void test_eigen(void) {
     ALLOC_LOOP(a = 3; rc = la_ref_eigh(&a, 1, &w, NULL));
 }
 
-/* ---- Cholesky ---------------------------------------------------------------------------------- */
-
-static void check_chol(size_t n, size_t lda) {
-    float *m = random_floats(n * n), *a = rec_array(n * lda, 4), *x = random_floats(n);
-    float *b = rec_array(n, 4);
-    for (size_t i = 0; i < n * lda; i++) a[i] = 1234; /* above the diagonal: not read */
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j <= i; j++) {
-            double s = i == j ? 0.5 * (double)n : 0;
-            for (size_t k = 0; k < n; k++) s += (double)m[i * n + k] * m[j * n + k];
-            a[i * lda + j] = (float)s;
-        }
-    for (size_t i = 0; i < n; i++) {
-        double s = 0;
-        for (size_t j = 0; j < n; j++)
-            s += (double)a[(i > j ? i : j) * lda + (i > j ? j : i)] * x[j];
-        b[i] = (float)s;
-    }
-    CHECK(la_chol(a, n, lda) == REC_OK);
-    la_chol_solve(a, n, lda, b);
-    double worst = 0;
-    int touched = 0;
-    for (size_t i = 0; i < n; i++) {
-        worst = fmax(worst, fabs(b[i] - x[i]));
-        for (size_t j = i + 1; j < lda; j++) touched += a[i * lda + j] != 1234;
-    }
-    CHECK_NEAR(worst, 0, 2e-5);
-    CHECK(touched == 0);
-    rec_free(m), rec_free(a), rec_free(x), rec_free(b);
-}
-
-static void test_chol(void) {
-    for (size_t n = 1; n <= 70; n++) check_chol(n, n), check_chol(n, n + 5);
-    check_chol(128, 128), check_chol(129, 131), check_chol(300, 300),
-        check_chol(530, 530);
-    for (size_t n = 1; n <= 40; n += 3) /* not positive definite, at each place */
-        for (size_t at = 0; at < n; at++)
-            for (int kind = 0; kind < 3; kind++) {
-                float a[40 * 40] = {0};
-                for (size_t i = 0; i < n; i++) a[i * n + i] = 1;
-                a[at * n + at] = kind == 0 ? 0 : kind == 1 ? -1 : NAN;
-                CHECK(la_chol(a, n, n) == REC_RANGE);
-            }
-}
-
 /* ---- orthonormal columns ------------------------------------------------------------------------- */
 
 static void check_ortho(mat *m, uint32_t n_empty) {
@@ -346,7 +301,6 @@ int main(void) {
     test_gemm();
     test_mat_products();
     test_eigen();
-    test_chol();
     test_ortho();
     test_rsvd();
     test_interrupted();
