@@ -349,6 +349,7 @@ typedef struct
     size_t n, cap;
     size_t n_rows; /* rows with a user and an item of the catalogue, counting or not */
     size_t n_skipped; /* NULL keys, items outside the catalogue */
+    size_t n_undated; /* of a training: rows in n_rows whose time= is NULL or no time */
 } sq_interactions;
 void sq_interactions_clear(sq_interactions *x);
 typedef struct sq_keys { /* how keys become numbers */

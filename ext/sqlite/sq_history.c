@@ -170,6 +170,7 @@ static rec_status read_all(history *h, keyset *users, sq_interactions *out,
             continue;
         }
         out->n_rows++;
+        if (h->cfg->time && isnan(row.what.time)) out->n_undated++;
         if (!row.is_used) continue;
         s = keyset_add(users, &row.user, &row.what.user, err);
         if (s == REC_OK) s = append(out, &row.what, err);

@@ -533,6 +533,8 @@ static rec_status write_report(const training *t, bool is_trained, char **out,
              ok;
         ok = json_set(j, "interactions", json_new_int((int64_t)t->data.n)) && ok;
         ok = json_set(j, "skipped", json_new_int((int64_t)t->rows.n_skipped)) && ok;
+        if (t->rows.n_undated) /* they have no place in a window and do not decay */
+            ok = json_set(j, "undated", json_new_int((int64_t)t->rows.n_undated)) && ok;
     }
     ok = json_set(seconds, "read", json_new_number(rounded(t->read_seconds))) && ok;
     ok = json_set(seconds, "fit", json_new_number(rounded(t->fit_seconds))) && ok;

@@ -56,3 +56,10 @@ SELECT item FROM x WHERE user = 3 AND seen = 1 ORDER BY item;
 CREATE VIRTUAL TABLE s USING rec_model(algorithm=popularity, interactions=stars, user=user_id, item=item_id, value=stars, feedback=implicit);
 SELECT rec_train('s') ->> 'interactions';
 SELECT item, round(score, 3) FROM s WHERE user = 9;
+-- times that are none are counted: they fall out of every window and do not decay
+CREATE TABLE dated(user_id INTEGER, item_id TEXT, at);
+INSERT INTO dated VALUES (1,'a','2024-01-01'), (1,'b','01/05/2024'), (2,'a',NULL), (2,'b',1704067200), (NULL,'a','soon');
+CREATE VIRTUAL TABLE d USING rec_model(algorithm=popularity, interactions=dated, user=user_id, item=item_id, time=at, since='2024-01-01');
+SELECT r ->> 'interactions', r ->> 'skipped', r ->> 'undated' FROM (SELECT rec_train('d') AS r);
+UPDATE dated SET at = '2024-01-05';
+SELECT r ->> 'interactions', r ->> 'skipped', r ->> 'undated' FROM (SELECT rec_train('d') AS r);
