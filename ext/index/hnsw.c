@@ -62,9 +62,7 @@ static rec_status new_block(size_t n, size_t stride, void **block, uint8_t **at,
     *block = rec_malloc(padded);
     if (!*block) return rec_nomem(err);
     *at = (uint8_t *)(((uintptr_t)*block + align - 1) & ~(uintptr_t)(align - 1));
-    if (align == LARGE_PAGE)
-        rec_want_large_pages(*at, nbyte); /* before the first touch */
-    memset(*at, 0, nbyte);
+    if (align == LARGE_PAGE) rec_want_large_pages(*at, nbyte);
     return REC_OK;
 }
 

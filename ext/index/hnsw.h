@@ -123,7 +123,8 @@ typedef struct arena {
     unsigned shift; /* records in a full block = 1 << shift */
 } arena;
 void arena_init(arena *a, size_t stride);
-rec_status arena_reserve(arena *a, size_t n, rec_err *err); /* new records are zero */
+rec_status arena_reserve(arena *a, size_t n,
+                         rec_err *err); /* new records are not set */
 void arena_clear(arena *a);
 size_t arena_nbyte(const arena *a);
 static inline uint8_t *arena_at(const arena *a, size_t i) {

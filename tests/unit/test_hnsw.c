@@ -43,6 +43,7 @@ static void pair_drop(pair *p, uint32_t slot) {
 static pair pair_new(index_cfg cfg, size_t n, seed_t *seed) {
     pair p = {.cfg = cfg, .n_max = n};
     p.x = malloc(n * cfg.dim * sizeof(float));
+    memset(p.x, 0, n * cfg.dim * sizeof(float));
     CHECK(hnsw_ops.open(&p.h, &cfg, NULL) == REC_OK);
     CHECK(flat_ops.open(&p.f, &cfg, NULL) == REC_OK);
     for (uint32_t i = 0; seed && i < n; i++) pair_put(&p, i, seed);
@@ -248,6 +249,49 @@ static void test_filters(void) {
             bitmap_clear(&b);
         }
     pair_free(&p);
+}
+
+/* Wider than the sorted pool goes: two heaps. */
+static void test_wide(void) {
+    seed_t seed = 47;
+    index_cfg cfg = {.dim = 24, .codes = "int8", .m = 8, .ef_construction = 40};
+    pair p = pair_new(cfg, 10000, &seed);
+    CHECK(p.h->ops->link(p.h, SIZE_MAX, NULL, NULL) == REC_OK);
+    CHECK(compare(&p, 3, 500, 1024, NULL, &seed) >= 0.98);
+    CHECK(compare(&p, 3, 500, 1025, NULL, &seed) >= 0.98);
+    pair_free(&p);
+}
+
+/* The largest vectors, filled with the largest numbers: sums stay within 32 bits. */
+static void test_largest(void) {
+    enum { DIM = VEC_MAX_DIM, N = 70 };
+    static const char *const codes[] = {"none", "float16", "int8", "bit"};
+    static int8_t v[N][DIM];
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < DIM; j++) v[i][j] = j < i * 200 ? -128 : 127;
+    for (int c = 0; c < 4; c++)
+        for (int metric = METRIC_COSINE; metric <= METRIC_L1; metric++) {
+            index_cfg cfg = {.type = VEC_I8,
+                             .metric = (vec_metric)metric,
+                             .dim = DIM,
+                             .codes = codes[c],
+                             .m = 4,
+                             .ef_construction = 20};
+            rec_index *h;
+            static float x[DIM];
+            float d[3];
+            uint32_t slot[3];
+            CHECK(hnsw_ops.open(&h, &cfg, NULL) == REC_OK);
+            for (uint32_t i = 0; i < N; i++)
+                CHECK(h->ops->add(h, i, v[i], NULL) == REC_OK);
+            CHECK(h->ops->link(h, SIZE_MAX, NULL, NULL) == REC_OK);
+            check_ok(h);
+            for (int j = 0; j < DIM; j++) x[j] = v[33][j];
+            index_query q = {.vector = x, .ef = 8};
+            CHECK(pull(h, &q, 3, slot, d) == 3);
+            CHECK(metric == METRIC_IP || slot[0] == 33);
+            h->ops->close(h);
+        }
 }
 
 /* ---- changes ------------------------------------------------------------------------------------- */
@@ -630,6 +674,8 @@ int main(int argc, char **argv) {
         {"stream", test_stream},
         {"open", test_open_searches},
         {"filters", test_filters},
+        {"wide", test_wide},
+        {"largest", test_largest},
         {"changes", test_changes},
         {"deletes", test_recall_after_deletes},
         {"equal", test_equal_vectors},
