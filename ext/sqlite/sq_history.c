@@ -97,10 +97,11 @@ static rec_status read_signal(const history *h, const rec_key *item, history_row
     return REC_OK;
 }
 
-static rec_status name_blob(const history *h, rec_status s, rec_err *err) {
+static rec_status name_blob(const history *h, const char *column, rec_status s,
+                            rec_err *err) {
     if (s != REC_RANGE) return s;
-    return rec_fail(err, s, "%s: a key is an INTEGER or TEXT, found a BLOB",
-                    h->cfg->interactions);
+    return rec_fail(err, s, "%s.%s: a key is an INTEGER or TEXT, found a BLOB",
+                    h->cfg->interactions, column);
 }
 
 static rec_status next_row(history *h, history_row *out, rec_err *err) {
@@ -113,10 +114,10 @@ static rec_status next_row(history *h, history_row *out, rec_err *err) {
     cell item_cell = sq_column_cell(h->st, COLUMN_ITEM);
     out->what.item = KEYS_NONE;
     out->has_user = sq_key(&user_cell, h->user, out->buf, &out->user, &s, err);
-    if (s != REC_OK) return name_blob(h, s, err);
+    if (s != REC_OK) return name_blob(h, h->cfg->user, s, err);
     if (!out->has_user) return REC_OK;
     bool has_item = sq_key(&item_cell, h->item, buf, &item, &s, err);
-    if (s != REC_OK) return name_blob(h, s, err);
+    if (s != REC_OK) return name_blob(h, h->cfg->item, s, err);
     if (!has_item) return REC_OK;
     out->what.item = catalog_find(h->items, &item);
     return out->what.item == KEYS_NONE ? REC_OK : read_signal(h, &item, out, err);
