@@ -115,15 +115,31 @@ static bool next_piece(pieces *p) {
     return true;
 }
 
+/* Largest |x|. Bits of positive floats order as integers do, so this vectorises everywhere. */
 static float largest(const quant *z, const void *v) {
     pieces p = {.z = z, .v = v};
-    float top = 0;
-    while (next_piece(&p))
+    int32_t top = 0;
+    float out;
+    while (next_piece(&p)) {
+        int32_t bits[PIECE];
+        memcpy(bits, p.x, p.n * sizeof *bits);
         for (uint32_t i = 0; i < p.n; i++) {
-            float a = fabsf(p.x[i]);
+            int32_t a = bits[i] & 0x7fffffff;
             top = a > top ? a : top;
         }
-    return top;
+    }
+    memcpy(&out, &top, sizeof out);
+    return out;
+}
+
+/* round(x * up) for |x * up| <= 127: adding 1.5 * 2^23 leaves the integer in the low bits. */
+static void round_i8(const float *x, uint32_t n, float up, int8_t *out) {
+    for (uint32_t i = 0; i < n; i++) {
+        float c = x[i] * up + 12582912.0f;
+        int32_t bits;
+        memcpy(&bits, &c, sizeof bits);
+        out[i] = (int8_t)(bits & 0xff);
+    }
 }
 
 /* Signed codes of a vector and the sum of their squares; returns the scale. */
@@ -137,11 +153,7 @@ static float encode_i8(const quant *z, const void *v, int8_t *out, int64_t *squa
     float top = largest(z, v), scale = top / 127, up = scale > 0 ? 127 / top : 0;
     if (!isfinite(up)) up = 0; /* subnormal: nothing worth coding */
     pieces p = {.z = z, .v = v};
-    while (next_piece(&p))
-        for (uint32_t i = 0; i < p.n; i++) {
-            float c = p.x[i] * up;
-            out[p.at + i] = (int8_t)(int)(c < 0 ? c - 0.5f : c + 0.5f);
-        }
+    while (next_piece(&p)) round_i8(p.x, p.n, up, out + p.at);
     *square = z->k->dot_i8(out, out, z->dim);
     return scale;
 }
