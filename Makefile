@@ -88,7 +88,7 @@ asan: ## the extension and its goldens under ASan and UBSan
 	@tests/check/asan.sh
 
 tsan: ## threaded tests under TSan
-	@$(MAKE) --no-print-directory -j2 CONFIG=tsan build/tsan/rec.so
+	@$(MAKE) --no-print-directory -j2 CONFIG=tsan build/tsan/rec.so build/tsan/host/test_multi
 	@tests/check/tsan.sh
 
 format: ## rewrite the sources with clang-format
