@@ -75,6 +75,8 @@ SELECT rec_train('e1');
 CREATE VIRTUAL TABLE e2 USING rec_model(algorithm=popularity, interactions=none, user=user_id, item=movie_id, items=movies);
 SELECT json_remove(rec_train('e2'), '$.seconds');
 SELECT count(*), count(DISTINCT score), group_concat(DISTINCT source) FROM e2 WHERE user = 1;
+-- a closed form has one row in its log
+SELECT phase, epoch, loss, metric, seconds >= 0 FROM e2_log;
 CREATE VIRTUAL TABLE e3 USING rec_model(algorithm=als, interactions=none, user=user_id, item=movie_id, items=movies);
 SELECT rec_train('e3');
 INSERT INTO none VALUES (NULL, 1, 5), (1, NULL, 5), (1, 99, 5), ('x', 1, 5);
