@@ -14,7 +14,7 @@
  */
 #define SQ_ENTRY_POINT
 #include "rec.h"
-#include "sqlite/sq.h"
+#include "sqlite/tf.h"
 
 SQLITE_EXTENSION_INIT1
 

@@ -11,7 +11,7 @@
  * I3. What is REC_NET inside has become a fallback before it reaches this file, except for llm_complete,
  *     which has nothing to fall back on.
  */
-#include "sq.h"
+#include "tf.h"
 
 #define JSON_SUBTYPE 'J' /* as SQLite's own JSON functions mark their results */
 

@@ -24,7 +24,7 @@
  * RRF: Cormack, Clarke, Buettcher, "Reciprocal rank fusion outperforms Condorcet and individual
  * rank learning methods", SIGIR 2009; k0 = 60 is theirs.
  */
-#include "sq.h"
+#include "tf.h"
 
 #include <math.h>
 

@@ -11,7 +11,7 @@
  * I1. Arguments stand in the order of the SQL function, required ones first.
  * I2. Only functions that read are listed: training is not an agent's decision.
  */
-#include "sq.h"
+#include "tf.h"
 
 typedef struct tool_argument {
     const char *name, *type, *says;

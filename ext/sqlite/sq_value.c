@@ -16,6 +16,28 @@
  */
 #include "sq.h"
 
+cell cell_null(void) {
+    return (cell){.type = CELL_NULL};
+}
+
+cell cell_int(int64_t i) {
+    return (cell){.type = CELL_INT, .i = i};
+}
+
+cell cell_real(double r) {
+    if (r != r) return cell_null();
+    return (cell){.type = CELL_REAL, .r = r};
+}
+
+cell cell_text(const char *s, size_t n) {
+    if (!s) return cell_null();
+    return (cell){.type = CELL_TEXT, .p = s, .nbyte = n};
+}
+
+cell cell_str(const char *s) {
+    return cell_text(s, s ? strlen(s) : 0);
+}
+
 cell sq_cell(sqlite3_value *v) {
     cell c = {0};
     switch (sqlite3_value_type(v)) {

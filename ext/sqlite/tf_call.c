@@ -14,7 +14,7 @@
  * I5. A view opened under c->hold stays with the cursor or statement that the hold belongs to: inside
  *     a write transaction opening one again means reading everything again.
  */
-#include "sq.h"
+#include "tf.h"
 
 static const char *const type_names[] = {"an integer", "a real number", "text",
                                          "a BLOB", "NULL"};

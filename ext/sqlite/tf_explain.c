@@ -18,7 +18,7 @@
  *
  * Cost: one explanation of one item, O(history * dim); the count reads the item's interactions.
  */
-#include "sq.h"
+#include "tf.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
  * I1. Nothing is opened or loaded: a damaged index is found as well as a sound one.
  * I2. 'name' is looked up like any table: temp, main, then attached databases in order.
  */
-#include "sq.h"
+#include "tf.h"
 
 void tf_index_clear(tf_index *ix) {
     rec_free(ix->schema);

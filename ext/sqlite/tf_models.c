@@ -10,7 +10,7 @@
  *
  * Cost: a few counts over the interactions of each model. Not a table to join with.
  */
-#include "sq.h"
+#include "tf.h"
 
 enum {
     COL_SCHEMA,

@@ -21,7 +21,7 @@
  * Cost: one score of the whole catalogue at the first row (ALS d=64 over 41k items: 1-2 ms), then
  * O(log n) a row.
  */
-#include "sq.h"
+#include "tf.h"
 
 typedef struct ranked {
     tvf_result base;

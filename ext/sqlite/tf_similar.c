@@ -21,7 +21,7 @@
  *
  * Cost: rec_similar O(items * dim); rec_similar_users reads the interactions once, O(rows).
  */
-#include "sq.h"
+#include "tf.h"
 
 #include <math.h>
 

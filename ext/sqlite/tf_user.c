@@ -20,7 +20,7 @@
  *
  * Cost: rec_user O(history * facets); rec_why_not scores the catalogue once.
  */
-#include "sq.h"
+#include "tf.h"
 
 #include <math.h>
 

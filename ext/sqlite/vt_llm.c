@@ -13,7 +13,7 @@
  * I3. A cursor over llm_models sees rows by position; a row deleted under it moves the others up, and the
  *     cursor ends early rather than reading past the end.
  */
-#include "sq.h"
+#include "tf.h"
 
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -26,7 +26,7 @@
  *
  * Cost: a row is one call of `next` and a copy for the memo, which stops at MEMO_MAX_BYTES.
  */
-#include "sq.h"
+#include "tf.h"
 
 #define TVF_MAX_COLUMNS 32
 #define TVF_MAX_ARGS    8
@@ -39,30 +39,6 @@
 
 /* A table without k streams to its end; its scalar form stops here. */
 #define SCALAR_DEFAULT_K 10
-
-/* ---- cells ------------------------------------------------------------------------------- */
-
-cell cell_null(void) {
-    return (cell){.type = CELL_NULL};
-}
-
-cell cell_int(int64_t i) {
-    return (cell){.type = CELL_INT, .i = i};
-}
-
-cell cell_real(double r) {
-    if (r != r) return cell_null();
-    return (cell){.type = CELL_REAL, .r = r};
-}
-
-cell cell_text(const char *s, size_t n) {
-    if (!s) return cell_null();
-    return (cell){.type = CELL_TEXT, .p = s, .nbyte = n};
-}
-
-cell cell_str(const char *s) {
-    return cell_text(s, s ? strlen(s) : 0);
-}
 
 /* ---- eager rows ---------------------------------------------------------------------------- */
 
