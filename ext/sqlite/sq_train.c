@@ -319,8 +319,8 @@ static rec_status fit(training *t, rec_err *err) {
     if (s == REC_OK) s = run_check(&t->run, err);
     t->fit_seconds = rec_seconds() - start;
     if (s == REC_OK && t->log.n == 0) { /* a closed form: one pass, one row */
-        rec_log_row once = {
-            t->cfg.ops->name, 1, .loss = NAN, .value = NAN, .seconds = t->fit_seconds};
+        rec_log_row once = {t->cfg.ops->name, 1, .loss = NAN, .value = NAN,
+                            .seconds = t->fit_seconds};
         collect(t->c, &once);
     }
     return s;
