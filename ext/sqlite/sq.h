@@ -141,9 +141,6 @@ rec_status sq_data_create(sqlite3 *db, const char *schema, const char *name,
                           rec_err *err);
 rec_status sq_generation_read(sqlite3 *db, const char *schema, const char *name,
                               sq_generation *out, rec_err *err);
-/* Is `old` on the line of history that leads to the stored generation? */
-rec_status sq_generation_is_ancestor(sqlite3 *db, const char *schema, const char *name,
-                                     const sq_generation *old, bool *yes, rec_err *err);
 rec_status sq_generation_bump(sqlite3 *db, const char *schema, const char *name,
                               sq_generation *out, rec_err *err);
 /* The last write of every change to a model: the next generation, and row 'sum' over all the others. */

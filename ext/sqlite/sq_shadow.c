@@ -120,17 +120,6 @@ rec_status sq_generation_read(sqlite3 *db, const char *schema, const char *name,
     return s;
 }
 
-rec_status sq_generation_is_ancestor(sqlite3 *db, const char *schema, const char *name,
-                                     const sq_generation *old, bool *yes,
-                                     rec_err *err) {
-    cell v;
-    *yes = false;
-    rec_status s = sq_state_get(db, schema, name, "gen", &v, err);
-    if (s == REC_OK) *yes = sq_generation_in(&v, old);
-    sq_cell_free(&v);
-    return s;
-}
-
 /* A missing row starts at counter 1; a damaged one is replaced with a fresh history, which no
  * memory agrees with, so everybody reloads. */
 rec_status sq_generation_next(const cell *v, bool is_same_transaction,
