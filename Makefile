@@ -117,6 +117,13 @@ $(LIB): $(OBJ)
 $(BUILD)/librec.a: $(OBJ)
 	@rm -f $@ && ar rcs $@ $^
 
+# The bench of the recommenders: pure layers, no SQLite.
+$(BUILD)/libpure.a: $(PURE:%.c=$(BUILD)/%.o)
+	@rm -f $@ && ar rcs $@ $^
+$(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libpure.a
+	@mkdir -p $(@D) && echo "  BENCH $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(BUILD)/libpure.a $(LDLIBS)
+
 # Kernels may reassociate sums (not the reference); nothing may flush denormals.
 $(BUILD)/ext/core/vec_avx2.o $(BUILD)/ext/core/vec_avx512.o $(BUILD)/ext/core/vec_neon.o: \
   CFLAGS += -fassociative-math -fno-signed-zeros -fno-trapping-math -ffp-contract=fast
@@ -126,8 +133,6 @@ $(BUILD)/%.o: %.c
 
 # Unit tests link the pure layers alone, always under sanitizers.
 ifeq ($(CONFIG),asan)
-build/asan/libpure.a: $(PURE:%.c=$(BUILD)/%.o)
-	@rm -f $@ && ar rcs $@ $^
 build/asan/unit/%: tests/unit/%.c tests/unit/unit.h build/asan/libpure.a
 	@mkdir -p $(@D) && echo "  UNIT $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< build/asan/libpure.a $(LDLIBS)

@@ -1,0 +1,351 @@
+/* cf.c - one algorithm on the Gowalla split, without SQLite: fit, rank everything, one CSV line.
+ *
+ *   cf [--data DIR] [--valid] [--threads N] [--seed N] [--every N] ALGORITHM [option=value ...]
+ *   cf ... --grow N ALGORITHM [option=value ...]
+ *
+ *   algorithm,options,recall@20,ndcg@20,fit_s,score_s,model_bytes,saved_bytes
+ *
+ * DIR (default ../shared/data/gowalla) holds train.txt and test.txt, a line per user: `user item
+ * item ...`. Protocol: every item is a candidate but those of the user's training rows, recall =
+ * hits / |test|, NDCG with the ideal over min(20, |test|), mean over the users with test rows,
+ * equal scores in the order of a hash of the item. A user is what their training rows say, folded
+ * in at query time, as in SQL.
+ *
+ * --valid   train without the last tenth of each user's rows (rounded up, in the order of the
+ *           file; a lone row stays in training) and test on that tenth; test.txt is not read.
+ * --every N evaluates every N-th user only.
+ * --grow N  fits without the last N percent of the rows of a random choice of rows, then again
+ *           with all of them and the first model as `previous`; prints the second fit, then the
+ *           fit from nothing, and a third line: the share of top 20 on which the two agree.
+ */
+#include "../../ext/model/model.h"
+
+#undef malloc
+#undef calloc
+#undef realloc
+#undef free
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TOP 20
+
+typedef struct rows {
+    interaction *a;
+    size_t n, cap;
+} rows;
+typedef struct setup {
+    const char *dir, *algorithm;
+    bool valid;
+    int threads;
+    size_t every, grow;
+    uint64_t seed;
+} setup;
+typedef struct lists { /* what the evaluator compares, and what it finds */
+    const rec_model *m;
+    const dataset *d;
+    const size_t *test_ptr;
+    const uint32_t *test;
+    float *score;          /* [threads x n_items] */
+    uint32_t *top;         /* [n_users x TOP] */
+    double *recall, *ndcg; /* [n_users] */
+    size_t every;
+} lists;
+
+static void die(const char *what, const rec_err *err) {
+    fprintf(stderr, "cf: %s%s%s\n", what, err ? ": " : "", err ? err->msg : "");
+    exit(1);
+}
+static void *room(size_t nbyte) {
+    void *p = calloc(nbyte + 1, 1);
+    if (!p) die("out of memory", NULL);
+    return p;
+}
+
+/* ---- data ------------------------------------------------------------------------------- */
+
+static void add_row(rows *r, uint32_t user, uint32_t item) {
+    if (r->n == r->cap) {
+        r->cap = r->cap * 2 + 1024;
+        r->a = realloc(r->a, r->cap * sizeof *r->a);
+        if (!r->a) die("out of memory", NULL);
+    }
+    r->a[r->n++] = (interaction){user, item, 1, 1, NAN};
+}
+
+static rows read_rows(const char *dir, const char *name) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "r");
+    if (!f) die(path, NULL);
+    rows r = {0};
+    char *line = NULL;
+    size_t cap = 0;
+    while (getline(&line, &cap, f) > 0) {
+        char *at, *end;
+        uint32_t user = (uint32_t)strtoul(line, &at, 10);
+        for (; at != line; at = end) {
+            uint32_t item = (uint32_t)strtoul(at, &end, 10);
+            if (end == at) break;
+            add_row(&r, user, item);
+        }
+    }
+    free(line);
+    fclose(f);
+    return r;
+}
+
+/* Moves the last tenth of each user's rows from train to held; rows of a user are adjacent. */
+static void hold_out(rows *train, rows *held) {
+    size_t kept = 0;
+    for (size_t i = 0, j; i < train->n; i = j) {
+        for (j = i; j < train->n && train->a[j].user == train->a[i].user;) j++;
+        size_t n_held = j - i > 1 ? (j - i + 9) / 10 : 0;
+        for (size_t k = i; k < j; k++) {
+            if (k < j - n_held)
+                train->a[kept++] = train->a[k];
+            else
+                add_row(held, train->a[k].user, train->a[k].item);
+        }
+    }
+    train->n = kept;
+}
+
+static void count_keys(const rows *r, uint32_t *n_users, uint32_t *n_items) {
+    for (size_t i = 0; i < r->n; i++) {
+        if (r->a[i].user >= *n_users) *n_users = r->a[i].user + 1;
+        if (r->a[i].item >= *n_items) *n_items = r->a[i].item + 1;
+    }
+}
+
+/* Rows are sorted in place: they must not be used afterwards. */
+static void build(rows *r, uint32_t n_users, uint32_t n_items, dataset *d) {
+    rec_err err = {0};
+    signal_spec s = {
+        .feedback = FEEDBACK_IMPLICIT, .since = NAN, .until = NAN, .half_life = NAN};
+    if (dataset_build(&s, r->a, r->n, n_users, n_items, d, &err)) die("data", &err);
+}
+
+/* ---- evaluation ---------------------------------------------------------------------------- */
+
+static model_query query_of(const dataset *d, uint32_t u) {
+    size_t at = d->ptr[u];
+    return (model_query){.item = d->item + at,
+                         .weight = d->weight + at,
+                         .value = d->value + at,
+                         .time = d->time + at,
+                         .n = d->ptr[u + 1] - at};
+}
+
+static bool is_before(float a, uint32_t i, float b, uint32_t j) {
+    if (a != b) return a > b;
+    uint64_t x = rec_mix(i + 1), y = rec_mix(j + 1);
+    return x != y ? x < y : i < j;
+}
+
+/* The first TOP items by score; items of the query are left out. Returns how many there are. */
+static size_t best_items(const model_query *q, const float *score, uint32_t n,
+                         uint32_t *top) {
+    size_t n_top = 0, seen = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (seen < q->n && q->item[seen] == i) {
+            seen++;
+            continue;
+        }
+        if (n_top == TOP && !is_before(score[i], i, score[top[TOP - 1]], top[TOP - 1]))
+            continue;
+        size_t at = n_top < TOP ? n_top++ : TOP - 1;
+        for (; at > 0 && is_before(score[i], i, score[top[at - 1]], top[at - 1]); at--)
+            top[at] = top[at - 1];
+        top[at] = i;
+    }
+    return n_top;
+}
+
+static rec_status evaluate_users(void *ctx, size_t begin, size_t end, int worker,
+                                 rec_err *err) {
+    lists *l = ctx;
+    float *score = l->score + (size_t)worker * l->d->n_items;
+    for (size_t u = begin; u < end; u++) {
+        l->recall[u] = l->ndcg[u] = NAN;
+        size_t n_test = l->test_ptr[u + 1] - l->test_ptr[u];
+        if (n_test == 0 || u % l->every) continue;
+        model_query q = query_of(l->d, (uint32_t)u);
+        rec_status st = l->m->ops->score(l->m, &q, NULL, l->d->n_items, score, err);
+        if (st) return st;
+        uint32_t *top = l->top + u * TOP;
+        size_t n_top = best_items(&q, score, l->d->n_items, top);
+        metrics_at(top, n_top, l->test + l->test_ptr[u], n_test, TOP, &l->recall[u],
+                   &l->ndcg[u]);
+    }
+    return REC_OK;
+}
+
+static double mean(const double *x, size_t n) {
+    double sum = 0, count = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(x[i])) sum += x[i], count++;
+    return count > 0 ? sum / count : 0;
+}
+
+static size_t saved_bytes(const rec_model *m) {
+    bytes_writer w = {0};
+    rec_err err = {0};
+    if (m->ops->save(m, &w, &err)) die("save", &err);
+    size_t n = w.n;
+    bytes_clear(&w);
+    return n;
+}
+
+static rec_model *fit(const setup *s, const dataset *d, const model_options *o,
+                      const rec_model *previous, double *seconds) {
+    rec_run run = {.n_threads = s->threads};
+    rec_err err = {0};
+    rec_model *m = NULL;
+    model_fit_args a = {
+        .data = d, .options = o, .seed = s->seed, .previous = previous, .run = &run};
+    double start = rec_seconds();
+    if (model_algorithm(s->algorithm)->fit(&a, &m, &err)) die("fit", &err);
+    *seconds = rec_seconds() - start;
+    return m;
+}
+
+/* Ranks for all users and prints the line. */
+static void report(const setup *s, lists *l, const char *options, double fit_seconds) {
+    rec_run run = {.n_threads = s->threads};
+    rec_err err = {0};
+    double start = rec_seconds();
+    if (threads_for(&run, l->d->n_users, 64, evaluate_users, l, &err))
+        die("score", &err);
+    double seconds = rec_seconds() - start;
+    printf("%s,%s,%.5f,%.5f,%.2f,%.2f,%zu,%zu\n", s->algorithm, options,
+           mean(l->recall, l->d->n_users), mean(l->ndcg, l->d->n_users), fit_seconds,
+           seconds, l->m->ops->nbyte(l->m), saved_bytes(l->m));
+    fflush(stdout);
+}
+
+/* ---- the two ways to measure ------------------------------------------------------------------ */
+
+static void measure(const setup *s, const model_options *o, const char *options,
+                    rows *train, const dataset *test) {
+    dataset d;
+    double seconds, again;
+    rec_model *old = NULL;
+    if (s->grow) {
+        rows most = {0};
+        rng r;
+        rng_seed(&r, s->seed, 1);
+        for (size_t i = 0; i < train->n; i++)
+            if (rng_below(&r, 100) >= s->grow)
+                add_row(&most, train->a[i].user, train->a[i].item);
+        build(&most, test->n_users, test->n_items, &d);
+        old = fit(s, &d, o, NULL, &seconds);
+        dataset_clear(&d);
+        free(most.a);
+    }
+    build(train, test->n_users, test->n_items, &d);
+    lists l = {.d = &d,
+               .test_ptr = test->ptr,
+               .test = test->item,
+               .every = s->every,
+               .score = room(sizeof(float) * (size_t)s->threads * d.n_items),
+               .top = room(sizeof(uint32_t) * d.n_users * TOP),
+               .recall = room(sizeof(double) * d.n_users),
+               .ndcg = room(sizeof(double) * d.n_users)};
+    rec_model *m = fit(s, &d, o, old, &seconds);
+    l.m = m;
+    report(s, &l, options, seconds);
+    m->ops->close(m);
+    if (s->grow) {
+        uint32_t *top = l.top;
+        size_t both = 0, all = 0;
+        l.top = room(sizeof(uint32_t) * d.n_users * TOP);
+        m = fit(s, &d, o, NULL, &again);
+        l.m = m;
+        report(s, &l, options, again);
+        for (size_t u = 0; u < d.n_users; u++)
+            for (size_t i = 0; i < TOP && !isnan(l.recall[u]); i++, all++)
+                for (size_t j = 0; j < TOP; j++)
+                    both += top[u * TOP + i] == l.top[u * TOP + j];
+        printf("overlap@20,%.4f,share of time,%.3f\n", (double)both / (double)all,
+               seconds / again);
+        free(top);
+        m->ops->close(m);
+        old->ops->close(old);
+    }
+    dataset_clear(&d);
+    free(l.score);
+    free(l.top);
+    free(l.recall);
+    free(l.ndcg);
+}
+
+static const char usage[] =
+    "usage: cf [--data DIR] [--valid] [--threads N] [--seed N] [--every N] [--grow N] "
+    "ALGORITHM [option=value ...]";
+
+static int read_flags(int argc, char **argv, setup *s) {
+    int i = 1;
+    for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+        if (strcmp(argv[i], "--valid") == 0) {
+            s->valid = true;
+            continue;
+        }
+        if (i + 1 >= argc) die(usage, NULL);
+        const char *name = argv[i], *value = argv[++i];
+        size_t number = strtoul(value, NULL, 10);
+        if (strcmp(name, "--data") == 0)
+            s->dir = value;
+        else if (strcmp(name, "--threads") == 0 && number >= 1 && number <= THREADS_MAX)
+            s->threads = (int)number;
+        else if (strcmp(name, "--seed") == 0)
+            s->seed = number;
+        else if (strcmp(name, "--every") == 0 && number >= 1)
+            s->every = number;
+        else if (strcmp(name, "--grow") == 0 && number <= 50)
+            s->grow = number;
+        else
+            die(usage, NULL);
+    }
+    if (i >= argc) die(usage, NULL);
+    s->algorithm = argv[i];
+    return i + 1;
+}
+
+int main(int argc, char **argv) {
+    setup s = {.dir = "../shared/data/gowalla", .threads = 2, .every = 1, .seed = 1};
+    int i = read_flags(argc, argv, &s);
+    const rec_model_ops *ops = model_algorithm(s.algorithm);
+    if (!ops || !ops->fit) die("there is no such algorithm to fit", NULL);
+    model_options o;
+    options_init(&o, ops->options, ops->n_options);
+    bytes_writer text = {0};
+    for (; i < argc; i++) {
+        rec_err err = {0};
+        bool known;
+        char *eq = strchr(argv[i], '=');
+        if (!eq) die(usage, NULL);
+        bytes_printf(&text, "%s%s", text.n ? " " : "", argv[i]);
+        *eq = 0;
+        if (options_set(&o, argv[i], eq + 1, &known, &err)) die("option", &err);
+        if (!known) die(argv[i], NULL);
+    }
+    rows train = read_rows(s.dir, "train.txt"), held = {0};
+    if (s.valid)
+        hold_out(&train, &held);
+    else
+        held = read_rows(s.dir, "test.txt");
+    uint32_t n_users = 0, n_items = 0;
+    count_keys(&train, &n_users, &n_items);
+    count_keys(&held, &n_users, &n_items);
+    dataset test;
+    build(&held, n_users, n_items, &test);
+    char *options = bytes_take_text(&text);
+    measure(&s, &o, options ? options : "", &train, &test);
+    rec_free(options);
+    options_clear(&o);
+    dataset_clear(&test);
+    free(held.a);
+    free(train.a);
+    return 0;
+}
