@@ -19,6 +19,7 @@
  * Invariants (hnsw_check verifies them in this order)
  *   I1  n_live, n_linked, n_delta and n_at[] count what state[] says; live bits equal
  *       state != EMPTY; delta[] lists each DELTA slot once, at the place its record says.
+ *       Nothing is stale (only between load and ready a slot without a vector may be LINKED).
  *   I2  A linked node's level is hnsw_level(seed, slot): it has upper layers if and only if
  *       that is above 0.
  *   I3  A list holds at most 2m slots at layer 0 and m above; no slot twice; not the node.
@@ -130,6 +131,7 @@ static void hnsw_close(rec_index *base) {
     rec_free(ix->live);
     rec_free(ix->dirty);
     rec_free(ix->fresh);
+    rec_free(ix->stale);
     rec_free(ix->delta);
     rec_free(ix);
 }
@@ -199,8 +201,17 @@ int hnsw_level(const hnsw *ix, uint32_t slot) {
     return level;
 }
 
+rec_status hnsw_reserve_dirty(hnsw *ix, size_t n_chunks, rec_err *err) {
+    if (n_chunks <= ix->n_dirty) return REC_OK;
+    rec_status rc =
+        rec_grow(&ix->dirty, &ix->cap_dirty, n_chunks, sizeof *ix->dirty, err);
+    if (rc) return rc;
+    while (ix->n_dirty < n_chunks) atomic_init(&ix->dirty[ix->n_dirty++], 0);
+    return REC_OK;
+}
+
 /* Every per-slot array grows before n_slots does, so a failure leaves the index as it was. */
-static rec_status reserve_slots(hnsw *ix, size_t n, rec_err *err) {
+rec_status hnsw_reserve_slots(hnsw *ix, size_t n, rec_err *err) {
     if (n <= ix->n_slots) return REC_OK;
     if (n > HNSW_MAX_SLOTS)
         return rec_fail(err, REC_RANGE, "slot %zu: an index holds at most %zu", n - 1,
@@ -213,15 +224,15 @@ static rec_status reserve_slots(hnsw *ix, size_t n, rec_err *err) {
     if (!rc && ix->q.metric == METRIC_COSINE)
         rc = rec_grow(&ix->inverse, &ix->cap_inverse, n, sizeof *ix->inverse, err);
     if (!rc) rc = rec_grow(&ix->live, &ix->cap_live, n_words, sizeof *ix->live, err);
-    if (!rc) rc = rec_grow(&ix->dirty, &ix->cap_dirty, n_words, sizeof *ix->dirty, err);
+    if (!rc) rc = rec_grow(&ix->stale, &ix->cap_stale, n_words, sizeof *ix->stale, err);
+    if (!rc) rc = hnsw_reserve_dirty(ix, n_words, err);
     if (!rc) rc = rec_grow(&ix->fresh, &ix->cap_fresh, n_words, sizeof *ix->fresh, err);
     if (rc) return rc;
     memset(ix->state + ix->n_slots, NODE_EMPTY, n - ix->n_slots);
     memset(ix->upper + ix->n_slots, 0, (n - ix->n_slots) * sizeof *ix->upper);
     for (size_t w = old_words; w < n_words; w++) {
-        ix->live[w] = 0;
+        ix->live[w] = ix->stale[w] = 0;
         ix->fresh[w] = 0;
-        atomic_init(&ix->dirty[w], 0);
     }
     ix->n_slots = n;
     hnsw_back_grow(ix);
@@ -234,16 +245,26 @@ void hnsw_delta_drop(hnsw *ix, uint32_t slot) {
     hnsw_node(ix, last)->parent = at;
 }
 
-rec_status hnsw_delta_put(hnsw *ix, uint32_t slot, rec_err *err) {
-    rec_status rc =
-        rec_grow(&ix->delta, &ix->cap_delta, ix->n_delta + 1, sizeof *ix->delta, err);
-    if (rc) return rc;
+/* Cannot fail: add() has made room for every row. */
+void hnsw_delta_put(hnsw *ix, uint32_t slot) {
     node *nd = hnsw_node(ix, slot);
     nd->parent = (uint32_t)ix->n_delta;
     nd->n = 0;
     ix->delta[ix->n_delta++] = slot;
     ix->state[slot] = NODE_DELTA;
-    return REC_OK;
+}
+
+void hnsw_set_stale(hnsw *ix, uint32_t slot, bool is_stale) {
+    uint64_t *word = &ix->stale[slot >> 6], bit = (uint64_t)1 << (slot & 63);
+    if (((*word & bit) != 0) == is_stale) return;
+    *word ^= bit;
+    ix->n_stale += is_stale ? (size_t)1 : (size_t)-1;
+}
+
+void hnsw_wipe(hnsw *ix, uint32_t slot) {
+    memset(arena_at(&ix->vec, slot), 0, ix->vec.stride);
+    memset(arena_at(&ix->node, slot), 0, ix->node.stride);
+    if (ix->inverse) ix->inverse[slot] = 0;
 }
 
 static void empty_slot(hnsw *ix, uint32_t slot) { /* it is in the delta */
@@ -251,9 +272,7 @@ static void empty_slot(hnsw *ix, uint32_t slot) { /* it is in the delta */
     ix->state[slot] = NODE_EMPTY;
     ix->live[slot >> 6] &= ~((uint64_t)1 << (slot & 63));
     ix->n_live--;
-    memset(arena_at(&ix->vec, slot), 0,
-           ix->vec.stride); /* deleted data leaves memory, too */
-    memset(arena_at(&ix->node, slot), 0, ix->node.stride);
+    hnsw_wipe(ix, slot); /* deleted data leaves memory, too */
 }
 
 static rec_status hnsw_remove(rec_index *base, uint32_t slot, rec_err *err) {
@@ -270,16 +289,20 @@ static rec_status hnsw_remove(rec_index *base, uint32_t slot, rec_err *err) {
 static rec_status hnsw_add(rec_index *base, uint32_t slot, const void *v,
                            rec_err *err) {
     hnsw *ix = (hnsw *)base;
-    rec_status rc = reserve_slots(ix, (size_t)slot + 1, err);
+    if (hnsw_is_live(ix, slot) && memcmp(hnsw_vec(ix, slot), v, ix->vec_nbyte) == 0)
+        return REC_OK;
+    rec_status rc = hnsw_reserve_slots(ix, (size_t)slot + 1, err);
+    if (!rc)
+        rc = rec_grow(&ix->delta, &ix->cap_delta, ix->n_live + 1, sizeof *ix->delta,
+                      err);
     if (!rc && ix->state[slot] == NODE_LINKED) rc = hnsw_unlink(ix, slot, err);
-    if (!rc && ix->state[slot] == NODE_EMPTY) {
-        rc = hnsw_delta_put(ix, slot, err);
-        if (!rc) {
-            ix->live[slot >> 6] |= (uint64_t)1 << (slot & 63);
-            ix->n_live++;
-        }
-    }
     if (rc) return rc;
+    if (ix->state[slot] == NODE_EMPTY) {
+        hnsw_delta_put(ix, slot);
+        ix->live[slot >> 6] |= (uint64_t)1 << (slot & 63);
+        ix->n_live++;
+    }
+    if (slot >= ix->n_row_slots) ix->n_row_slots = (size_t)slot + 1;
     memcpy(arena_at(&ix->vec, slot), v, ix->vec_nbyte);
     quant_encode(&ix->q, v, hnsw_code(ix, slot), &hnsw_node(ix, slot)->meta);
     if (ix->q.metric == METRIC_COSINE)
@@ -296,8 +319,7 @@ static const void *hnsw_get(const rec_index *base, uint32_t slot) {
 
 static uint32_t hnsw_next_dirty(const rec_index *base, uint32_t from) {
     const hnsw *ix = (const hnsw *)base;
-    size_t n = (ix->n_slots + HNSW_CHUNK - 1) / HNSW_CHUNK;
-    for (size_t c = from; c < n; c++)
+    for (size_t c = from; c < ix->n_dirty; c++)
         if (atomic_load_explicit(&ix->dirty[c], memory_order_relaxed))
             return (uint32_t)c;
     return HNSW_NONE;
@@ -305,7 +327,7 @@ static uint32_t hnsw_next_dirty(const rec_index *base, uint32_t from) {
 
 static void hnsw_set_dirty(rec_index *base, uint32_t chunk, bool is_dirty) {
     hnsw *ix = (hnsw *)base;
-    if ((size_t)chunk * HNSW_CHUNK < ix->n_slots)
+    if (chunk < ix->n_dirty)
         atomic_store_explicit(&ix->dirty[chunk], is_dirty, memory_order_relaxed);
 }
 
@@ -315,13 +337,14 @@ static void hnsw_stats(const rec_index *base, index_stats *out) {
         .n_rows = ix->n_live, .n_delta = ix->n_delta, .n_levels = ix->top + 1};
     size_t n_upper = 0;
     for (int l = 1; l <= HNSW_MAX_LEVEL; l++) n_upper += (size_t)l * ix->n_at[l];
-    out->nbyte =
-        sizeof *ix + arena_nbyte(&ix->vec) + arena_nbyte(&ix->node) +
-        n_upper * (ix->m + 1) * sizeof(uint32_t) + ix->cap_state +
-        ix->cap_upper * sizeof *ix->upper + ix->cap_inverse * sizeof *ix->inverse +
-        ix->cap_live * sizeof *ix->live + ix->cap_dirty + ix->cap_fresh +
-        ix->cap_delta * sizeof *ix->delta + ix->back.cap_head * sizeof *ix->back.head +
-        ix->back.cap_edge * sizeof *ix->back.edge;
+    out->nbyte = sizeof *ix + arena_nbyte(&ix->vec) + arena_nbyte(&ix->node) +
+                 n_upper * (ix->m + 1) * sizeof(uint32_t) + ix->cap_state +
+                 ix->cap_upper * sizeof *ix->upper +
+                 ix->cap_inverse * sizeof *ix->inverse +
+                 ix->cap_live * sizeof *ix->live + ix->cap_dirty + ix->cap_fresh +
+                 ix->cap_stale * sizeof *ix->stale + ix->cap_delta * sizeof *ix->delta +
+                 ix->back.cap_head * sizeof *ix->back.head +
+                 ix->back.cap_edge * sizeof *ix->back.edge;
 }
 
 const rec_index_ops hnsw_ops = {
@@ -340,6 +363,7 @@ const rec_index_ops hnsw_ops = {
     .load = hnsw_load,
     .ready = hnsw_ready,
     .link = hnsw_link,
+    .forget = hnsw_forget_all,
     .next_dirty = hnsw_next_dirty,
     .set_dirty = hnsw_set_dirty,
 };

@@ -173,10 +173,14 @@ struct hnsw {
     float *inverse; /* cosine: 1/|v| */
     uint64_t *live; /* bit: state is not NODE_EMPTY */
     atomic_uchar
-        *dirty;     /* per chunk of 64 slots: links changed since they were saved */
-    uint8_t *fresh; /* per chunk: loaded since the last ready */
-    size_t cap_state, cap_upper, cap_inverse, cap_live, cap_dirty, cap_fresh;
-    uint32_t *delta; /* slots that have a vector and no links */
+        *dirty;      /* per chunk of 64 slots: links changed since they were saved */
+    uint8_t *fresh;  /* per chunk: loaded since the last ready */
+    uint64_t *stale; /* bit: LINKED, but for a vector that is gone or another one */
+    size_t cap_state, cap_upper, cap_inverse, cap_live, cap_dirty, cap_fresh, cap_stale;
+    size_t n_dirty;     /* chunks that dirty[] knows: some may lie beyond the slots */
+    size_t n_row_slots; /* slots that rows have reached */
+    size_t n_stale;     /* 0 but between load and ready */
+    uint32_t *delta;    /* slots that have a vector and no links; room for every row */
     size_t n_delta, cap_delta;
     size_t n_live, n_linked;
     size_t n_at[HNSW_MAX_LEVEL + 1]; /* linked nodes whose level is exactly this */
@@ -184,6 +188,7 @@ struct hnsw {
         entry; /* root of the tree, a node of the highest level; HNSW_NONE if empty */
     int top;   /* its level; -1 if empty */
     bool is_ready; /* false between load and ready: searches scan */
+    bool is_worn;  /* more is stale than slots were made for: ready forgets all */
     hnsw_back back;
     _Atomic(hnsw_scratch *) spare[HNSW_SPARES];
 };
@@ -211,7 +216,10 @@ static inline void hnsw_fetch_vec(const hnsw *ix, uint32_t slot) {
         __builtin_prefetch(v + i, 0, 2);
 }
 static inline bool hnsw_is_live(const hnsw *ix, size_t slot) {
-    return slot < ix->n_slots && ix->state[slot] != NODE_EMPTY;
+    return slot < ix->n_slots && (ix->live[slot >> 6] >> (slot & 63) & 1);
+}
+static inline bool hnsw_is_stale(const hnsw *ix, size_t slot) {
+    return ix->n_stale && (ix->stale[slot >> 6] >> (slot & 63) & 1);
 }
 static inline bool hnsw_is_linked(const hnsw *ix, size_t slot) {
     return slot < ix->n_slots && ix->state[slot] == NODE_LINKED;
@@ -226,7 +234,11 @@ static inline bool hnsw_has_layer(const hnsw *ix, uint32_t slot, int layer) {
 }
 /* The node leaves (or enters) the delta; its vector stays. */
 void hnsw_delta_drop(hnsw *ix, uint32_t slot);
-rec_status hnsw_delta_put(hnsw *ix, uint32_t slot, rec_err *err);
+void hnsw_delta_put(hnsw *ix, uint32_t slot);
+void hnsw_set_stale(hnsw *ix, uint32_t slot, bool is_stale);
+void hnsw_wipe(hnsw *ix, uint32_t slot); /* vector and record are zeros */
+rec_status hnsw_reserve_slots(hnsw *ix, size_t n, rec_err *err);
+rec_status hnsw_reserve_dirty(hnsw *ix, size_t n_chunks, rec_err *err);
 static inline uint64_t hnsw_word(const hnsw *ix, const bitmap *allowed, size_t w) {
     if (!allowed) return ix->live[w];
     return w * 64 < allowed->n_bit ? ix->live[w] & allowed->word[w] : 0;
@@ -361,8 +373,11 @@ hnsw_plan hnsw_choose(const hnsw *ix, size_t n_allowed, bool is_filtered, size_t
 
 rec_status hnsw_link(rec_index *ix, size_t max_nodes, rec_run *run, rec_err *err);
 rec_status hnsw_unlink(hnsw *ix, uint32_t slot, rec_err *err);
-void hnsw_forget(hnsw *ix,
-                 uint32_t slot); /* LINKED -> DELTA without repair; room was reserved */
+/* The same while the index is not ready: for ready itself. */
+rec_status hnsw_cut(hnsw *ix, uint32_t slot, rec_err *err);
+/* LINKED -> DELTA without repair; EMPTY if there is no vector. */
+void hnsw_forget(hnsw *ix, uint32_t slot);
+void hnsw_forget_all(rec_index *ix);
 rec_status hnsw_search_start(const rec_index *ix, const index_query *q,
                              index_search **out, rec_err *err);
 bool hnsw_next(index_search *s, uint32_t *slot, float *distance, rec_status *status,

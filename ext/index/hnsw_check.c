@@ -35,6 +35,8 @@ static rec_status check_counts(const hnsw *ix, rec_err *err) {
             err, "%zu rows, %zu linked, %zu in the delta, counted %zu, %zu, %zu (I1)",
             ix->n_live, ix->n_linked, ix->n_delta, n[NODE_DELTA] + n[NODE_LINKED],
             n[NODE_LINKED], n[NODE_DELTA]);
+    if (ix->n_stale)
+        return rec_corrupt(err, "%zu nodes are stale after ready (I1)", ix->n_stale);
     if (memcmp(n_at, ix->n_at, sizeof n_at) != 0)
         return rec_corrupt(err, "nodes per level are counted wrongly (I1)");
     return REC_OK;

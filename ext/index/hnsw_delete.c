@@ -9,11 +9,16 @@
  * tree get a new parent: a node that links to them already and does not lie below them, or
  * any node with room from the parent of x downwards.
  *
- *   1  what may fail comes first: reverse lists, scratch, a place in the delta
+ *   1  what may fail comes first: reverse lists, scratch
  *   2  another root, if x is the entry
  *   3  sources repaired, layer by layer
  *   4  x drops its links and becomes a row of the delta (from where remove() takes it)
  *   5  children adopted; at that time x is in no list, so no walk down the tree meets it
+ *
+ * Nothing of this needs the vector of x: a node whose row was deleted or replaced by somebody
+ * who had no graph ("stale", found by load) goes the same way. While others are stale, too,
+ * none of them is taken over by a source, and a stale source takes over what fits, unranked:
+ * it only hands those links on when its own turn comes.
  *
  * Cost: about in-degree times one choice among 2m + 2m candidates, 0.1 to 0.3 ms.
  */
@@ -53,7 +58,7 @@ static void move_entry(hnsw *ix, uint32_t from) {
 
 /* ---- sources ------------------------------------------------------------------------------------ */
 
-/* The links of `slot` but x to out[], then those of x but `slot` to near[]. */
+/* The links of `slot` but x to out[], then those of x but `slot` and stale ones to near[]. */
 static size_t gather_repair(const hnsw *ix, hnsw_scratch *s, uint32_t slot, uint32_t x,
                             int layer, uint32_t *out, uint32_t *n_out) {
     const uint32_t *own = hnsw_list(ix, slot, layer), *gone = hnsw_list(ix, x, layer);
@@ -62,7 +67,8 @@ static size_t gather_repair(const hnsw *ix, hnsw_scratch *s, uint32_t slot, uint
     for (uint32_t i = 1; i <= own[0]; i++)
         if (own[i] != x) out[(*n_out)++] = own[i];
     for (uint32_t i = 1; i <= gone[0]; i++)
-        if (gone[i] != slot && gone[i] != x && !hnsw_has_link(ix, slot, gone[i], layer))
+        if (gone[i] != slot && gone[i] != x && !hnsw_is_stale(ix, gone[i]) &&
+            !hnsw_has_link(ix, slot, gone[i], layer))
             s->near[n++] = gone[i];
     return n;
 }
@@ -73,6 +79,12 @@ static size_t gather_repair(const hnsw *ix, hnsw_scratch *s, uint32_t slot, uint
 static void repair(hnsw *ix, hnsw_scratch *s, uint32_t slot, uint32_t x, int layer) {
     uint32_t out[2 * HNSW_MAX_M], n_out, n_before;
     size_t n = gather_repair(ix, s, slot, x, layer, out, &n_out);
+    if (hnsw_is_stale(ix, slot)) {
+        for (size_t i = 0; i < n && n_out < hnsw_width(ix, layer); i++)
+            out[n_out++] = s->near[i];
+        hnsw_set_list(ix, slot, layer, out, n_out);
+        return;
+    }
     quant_from_node(&ix->q, &s->query, hnsw_code(ix, slot), &hnsw_node(ix, slot)->meta,
                     hnsw_vec(ix, slot));
     quant_keys(ix, &s->query, s->near, n, s->key);
@@ -150,7 +162,13 @@ void hnsw_forget(hnsw *ix, uint32_t slot) {
     ix->upper[slot] = NULL;
     ix->n_at[level]--;
     ix->n_linked--;
-    (void)hnsw_delta_put(ix, slot, NULL); /* cannot fail: there is room */
+    hnsw_set_stale(ix, slot, false);
+    if (hnsw_is_live(ix, slot)) {
+        hnsw_delta_put(ix, slot);
+    } else {
+        ix->state[slot] = NODE_EMPTY;
+        hnsw_wipe(ix, slot);
+    }
 }
 
 static rec_status reserve(hnsw *ix, uint32_t slot, hnsw_scratch **s, rec_err *err) {
@@ -159,19 +177,13 @@ static rec_status reserve(hnsw *ix, uint32_t slot, hnsw_scratch **s, rec_err *er
     if (!rc) rc = hnsw_walk_begin(ix, *s, err);
     if (!rc) rc = cand_reserve(&(*s)->pool, 2 * (size_t)ix->m0, err);
     if (!rc) rc = cand_reserve(&(*s)->spill, in_degree(ix, slot) + ix->m0, err);
-    if (!rc)
-        rc = rec_grow(&ix->delta, &ix->cap_delta, ix->n_delta + 1, sizeof *ix->delta,
-                      err);
     return rc;
 }
 
-rec_status hnsw_unlink(hnsw *ix, uint32_t x, rec_err *err) {
+rec_status hnsw_cut(hnsw *ix, uint32_t x, rec_err *err) {
     hnsw_scratch *s = NULL;
     uint32_t child[2 * HNSW_MAX_M];
-    rec_status rc = hnsw_ready(&ix->base, NULL);
-    if (rc == REC_NOMEM) return rec_nomem(err);
-    if (!hnsw_is_linked(ix, x)) return REC_OK; /* damage has unlinked all */
-    rc = reserve(ix, x, &s, err);
+    rec_status rc = reserve(ix, x, &s, err);
     if (!rc) {
         if (ix->entry == x) move_entry(ix, x);
         uint32_t parent = hnsw_node(ix, x)->parent;
@@ -182,4 +194,11 @@ rec_status hnsw_unlink(hnsw *ix, uint32_t x, rec_err *err) {
     }
     hnsw_scratch_put(ix, s);
     return rc;
+}
+
+rec_status hnsw_unlink(hnsw *ix, uint32_t x, rec_err *err) {
+    rec_status rc = hnsw_ready(&ix->base, NULL);
+    if (rc == REC_NOMEM) return rec_nomem(err);
+    /* Damage may have unlinked all, and x may have been stale. */
+    return hnsw_is_linked(ix, x) ? hnsw_cut(ix, x, err) : REC_OK;
 }

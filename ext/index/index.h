@@ -99,15 +99,23 @@ typedef struct rec_index_ops {
      * save  Bytes of one chunk, appended to w; none if no slot of it is linked (delete the
      *       row).
      * load  Make the chunk what the bytes say (no bytes: no slot of it is linked; its vectors
-     *       wait in the delta). Every slot named must hold its vector, but other chunks may
-     *       still be missing. REC_CORRUPT leaves the chunk unlinked and dirty.
+     *       wait in the delta). Add the rows first. Other chunks may still be missing, and rows
+     *       may have changed since the chunk was saved: what is linked without its vector, or
+     *       with another one, is "stale" until ready. REC_CORRUPT leaves the chunk unlinked
+     *       and dirty.
      * ready Call once after loads, before anything else: compares the chunks loaded with the
-     *       others; on REC_CORRUPT nothing is linked any more, every answer is still right,
-     *       and link() builds the graph again.
+     *       others, then takes every stale node out of the structure, as remove() would: its
+     *       slot is empty, or its new vector waits in the delta, and the chunks that this
+     *       changed are dirty. With very many stale ones nothing is linked any more, which is
+     *       no error. On REC_CORRUPT nothing is linked any more either, and all chunks are
+     *       dirty. Every answer is right in any case, and link() builds the graph again. After
+     *       REC_NOMEM answers are exact, and ready may be called again.
      *
-     * To follow changed rows: load every changed chunk with no bytes, add and remove the
-     * changed vectors (cheap: they are not linked then), load the chunks, ready. After a
-     * ROLLBACK the same with the chunks that the transaction saved or left dirty. */
+     * So whoever only changes rows needs neither the structure in memory nor its stored
+     * chunks. To follow changed rows: load every changed chunk with no bytes, add and remove
+     * the changed vectors (cheap: they are not linked then; adding what a slot holds already
+     * does nothing), load the chunks, ready. After a ROLLBACK the same with the chunks that the
+     * transaction saved or left dirty. */
     rec_status (*save)(const rec_index *ix, uint32_t chunk, bytes_writer *w,
                        rec_err *err);
     rec_status (*load)(rec_index *ix, uint32_t chunk, bytes_reader *r, rec_err *err);
@@ -116,8 +124,13 @@ typedef struct rec_index_ops {
      * max_nodes of it into the structure, in order of slot, on all threads of run; the
      * result does not depend on their number. Interruptible: what is linked by then stays. */
     rec_status (*link)(rec_index *ix, size_t max_nodes, rec_run *run, rec_err *err);
+    /* Nothing is linked any more: every vector waits in the delta, answers are exact, chunks
+     * that had links are dirty. Before so many changes that removing linked rows one by one
+     * (0.3 ms) would cost more than building again. */
+    void (*forget)(rec_index *ix);
     /* First chunk >= from whose saved bytes are out of date, UINT32_MAX if there is none;
-     * the caller clears the flag once the bytes are written; load() clears it, too. */
+     * the caller clears the flag once the bytes are written; load() clears it, too. It may
+     * lie beyond the rows. */
     uint32_t (*next_dirty)(const rec_index *ix, uint32_t from);
     void (*set_dirty)(rec_index *ix, uint32_t chunk, bool is_dirty);
 } rec_index_ops;

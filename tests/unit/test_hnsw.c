@@ -520,6 +520,232 @@ static void test_hostile_bytes(void) {
     pair_free(&p);
 }
 
+/* ---- rows that changed without the graph ---------------------------------------------------- */
+
+static rec_index *copy_flat(const pair *p) { /* the rows as they are now */
+    rec_index *c;
+    CHECK(hnsw_ops.open(&c, &p->cfg, NULL) == REC_OK);
+    for (uint32_t i = 0; i < p->n_max; i++)
+        if (p->f->ops->get(p->f, i))
+            CHECK(c->ops->add(c, i, p->f->ops->get(p->f, i), NULL) == REC_OK);
+    return c;
+}
+
+/* Changes rows of the flat index only, as a writer without a graph does: of 100 rows n_gone
+ * are deleted and n_new replaced; none of it from `keep` on. */
+static void change_rows(pair *p, unsigned n_gone, unsigned n_new, size_t keep,
+                        seed_t *seed) {
+    uint8_t stored[4096];
+    for (uint32_t i = 0; i < p->n_max && i < keep; i++) {
+        unsigned x = (unsigned)(unit_rand(seed) % 100);
+        if (x < n_gone) CHECK(p->f->ops->remove(p->f, i, NULL) == REC_OK);
+        if (x < n_gone || x >= n_gone + n_new) continue;
+        random_vector(&p->cfg, seed, p->x + i * p->cfg.dim);
+        index_encode(p->cfg.type, p->x + i * p->cfg.dim, p->cfg.dim, stored, NULL);
+        CHECK(p->f->ops->add(p->f, i, stored, NULL) == REC_OK);
+    }
+}
+
+/* A graph of all rows is stored, rows change, a new reader loads both. */
+static void stale_round(const index_cfg *cfg, size_t n, unsigned n_gone, unsigned n_new,
+                        bool want_rebuild) {
+    enum { N_CHUNK = 64 };
+    static bytes_writer w[N_CHUNK];
+    seed_t seed = 53 + n_gone, ask = 3;
+    pair p = pair_new(*cfg, n, &seed);
+    rec_index *old = p.h;
+    CHECK(old->ops->link(old, n - 90, NULL, NULL) == REC_OK);
+    save_all(old, n, w);
+    change_rows(&p, n_gone, n_new, n, &seed);
+    p.h = copy_flat(&p);
+    CHECK(load_all(p.h, w, n) == REC_OK);
+    check_ok(p.h);
+    index_stats a, b;
+    p.h->ops->stats(p.h, &a);
+    p.f->ops->stats(p.f, &b);
+    CHECK(a.n_rows == b.n_rows);
+    CHECK((a.n_delta == a.n_rows) == want_rebuild);
+    CHECK(compare(&p, 5, 30, 0, NULL, &ask) == 1); /* exact */
+    double recall = compare(&p, 40, 10, 24, NULL, &ask);
+    rec_index *fresh = copy_flat(&p), *mine = p.h;
+    CHECK(fresh->ops->link(fresh, SIZE_MAX, NULL, NULL) == REC_OK);
+    p.h = fresh;
+    ask = 3;
+    (void)compare(&p, 5, 30, 0, NULL, &ask);
+    double of_fresh = compare(&p, 40, 10, 24, NULL, &ask);
+    if (recall < of_fresh - 0.02)
+        fprintf(stderr, "%u gone, %u replaced: recall %.3f, fresh %.3f\n", n_gone,
+                n_new, recall, of_fresh);
+    CHECK(recall >= of_fresh - 0.02);
+    for (uint32_t c = 0; c < n_chunks(n);
+         c++) { /* what is dirty is saved: loads clean */
+        if (n_gone + n_new == 0) CHECK(mine->ops->next_dirty(mine, 0) == UINT32_MAX);
+        if (mine->ops->next_dirty(mine, c) != c) continue;
+        w[c].n = 0;
+        CHECK(mine->ops->save(mine, c, &w[c], NULL) == REC_OK);
+        mine->ops->set_dirty(mine, c, false);
+    }
+    CHECK(mine->ops->next_dirty(mine, 0) == UINT32_MAX);
+    rec_index *again = copy_flat(&p);
+    CHECK(load_all(again, w, n) == REC_OK);
+    CHECK(again->ops->next_dirty(again, 0) == UINT32_MAX);
+    CHECK(same_graph(mine, again, n));
+    check_ok(again);
+    again->ops->close(again);
+    mine->ops->close(mine);
+    old->ops->close(old);
+    for (size_t c = 0; c < N_CHUNK; c++) bytes_clear(&w[c]);
+    pair_free(&p);
+}
+
+static void test_stale(void) {
+    static const char *const codes[] = {"none", "int8", "float16", "bit"};
+    for (int c = 0; c < 4; c++) {
+        index_cfg cfg = {.dim = 16, .codes = codes[c], .m = 6, .ef_construction = 40};
+        cfg.metric = (vec_metric)(c % 3);
+        stale_round(&cfg, 2000, 0, 0, false);
+        stale_round(&cfg, 2000, 5, 5, false);
+        stale_round(&cfg, 2000, 30, 10, false);
+    }
+    index_cfg cfg = {.dim = 16, .codes = "int8", .m = 6, .ef_construction = 40};
+    stale_round(&cfg, 2000, 0, 40, false);
+    stale_round(&cfg, 4000, 97, 0, true);
+    stale_round(&cfg, 4000, 0, 97, true);
+    stale_round(&cfg, 600, 97, 0, false); /* few: one by one */
+}
+
+/* Rows at the end are gone, so the stored chunks reach beyond all slots; the entry, too. */
+static void test_stale_ends(void) {
+    static const size_t keeps[] = {0, 1, 100, 2900, 9500};
+    enum { N = 10000, DIM = 4 };
+    static bytes_writer w[N / 64 + 1];
+    seed_t seed = 59;
+    index_cfg cfg = {.dim = DIM, .m = 4, .ef_construction = 12, .metric = METRIC_L2};
+    pair p = pair_new(cfg, N, &seed);
+    CHECK(p.h->ops->link(p.h, SIZE_MAX, NULL, NULL) == REC_OK);
+    save_all(p.h, N, w);
+    for (size_t k = 0; k < sizeof keeps / sizeof *keeps; k++) {
+        rec_index *c;
+        CHECK(hnsw_ops.open(&c, &cfg, NULL) == REC_OK);
+        for (uint32_t i = 0; i < keeps[k]; i++)
+            CHECK(c->ops->add(c, i, p.h->ops->get(p.h, i), NULL) == REC_OK);
+        CHECK(load_all(c, w, N) == REC_OK);
+        check_ok(c);
+        index_stats st;
+        c->ops->stats(c, &st);
+        CHECK(st.n_rows == keeps[k] && (st.n_delta == 0) == (keeps[k] % 9500 == 0));
+        size_t n_dirty = 0;
+        for (uint32_t i = 0; (i = c->ops->next_dirty(c, i)) != UINT32_MAX; i++) {
+            bytes_writer one = {0};
+            CHECK(c->ops->save(c, i, &one, NULL) == REC_OK);
+            CHECK(keeps[k] == 9500 || one.n == 0);
+            bytes_clear(&one);
+            n_dirty++;
+        }
+        CHECK(keeps[k] == 9500 || n_dirty == n_chunks(N));
+        CHECK(c->ops->add(c, 9999, p.x, NULL) == REC_OK);
+        CHECK(c->ops->link(c, SIZE_MAX, NULL, NULL) == REC_OK);
+        check_ok(c);
+        c->ops->close(c);
+    }
+    for (size_t c = 0; c < n_chunks(N); c++) bytes_clear(&w[c]);
+    pair_free(&p);
+}
+
+/* One row after the other goes, the entry among them, and the reader that has the graph in
+ * memory follows by chunks; a link that leads nowhere is still damage. */
+static void test_stale_follow(void) {
+    enum { N = 300 };
+    seed_t seed = 61;
+    index_cfg cfg = {.dim = 8, .codes = "int8", .m = 4, .ef_construction = 20};
+    pair p = pair_new(cfg, N, &seed);
+    CHECK(p.h->ops->link(p.h, SIZE_MAX, NULL, NULL) == REC_OK);
+    bytes_writer w[N / 64 + 1];
+    save_all(p.h, N, w);
+    rec_index *c = p.h;
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t slot = i * 7 % N, chunk = slot / 64;
+        bytes_reader none = {0}, r = {.data = w[chunk].data, .n = w[chunk].n};
+        CHECK(p.f->ops->remove(p.f, slot, NULL) == REC_OK);
+        CHECK(c->ops->load(c, chunk, &none, NULL) == REC_OK);
+        CHECK(c->ops->remove(c, slot, NULL) == REC_OK);
+        for (uint32_t j = chunk * 64; j < N && j < chunk * 64 + 64; j++)
+            if (p.f->ops->get(p.f, j))
+                CHECK(c->ops->add(c, j, p.f->ops->get(p.f, j), NULL) == REC_OK);
+        CHECK(c->ops->load(c, chunk, &r, NULL) == REC_OK);
+        CHECK(compare(&p, 1, 10, 4, NULL, &seed) == 1); /* exact before ready */
+        CHECK(c->ops->ready(c, NULL) == REC_OK);
+        check_ok(c);
+        (void)compare(&p, 2, 10, 4, NULL, &seed);
+        for (uint32_t k = 0; (k = c->ops->next_dirty(c, k)) != UINT32_MAX; k++) {
+            w[k].n = 0;
+            CHECK(c->ops->save(c, k, &w[k], NULL) == REC_OK);
+            c->ops->set_dirty(c, k, false);
+        }
+    }
+    for (uint32_t i = 0; i <= N / 64; i++) {
+        CHECK(w[i].n == 0);
+        bytes_clear(&w[i]);
+    }
+    pair_free(&p);
+}
+
+/* Chunk numbers that no table has: refused, or noted without memory for their slots. */
+static void test_far_chunks(void) {
+    seed_t seed = 67;
+    index_cfg cfg = {.dim = 4, .m = 4, .ef_construction = 12};
+    static const uint32_t far[] = {1000, (1u << 25) - 1, 1u << 25, UINT32_MAX};
+    pair p = pair_new(cfg, 200, &seed);
+    for (int i = 0; i < 4; i++) {
+        CHECK(p.h->ops->link(p.h, SIZE_MAX, NULL, NULL) == REC_OK);
+        uint8_t junk[40] = {2, 4, 0, 0, 1};
+        /* a node of level 0 that is its own parent and has no links */
+        uint32_t slot = far[i] * 64;
+        for (int j = 0; j < 4; j++) junk[16 + j] = (uint8_t)(slot >> 8 * j);
+        uint64_t key = rec_mix(cfg.seed ^ ((uint64_t)far[i] << 16 | 4));
+        uint64_t sum = rec_hash(junk, 21, key);
+        for (int j = 0; j < 8; j++) junk[21 + j] = (uint8_t)(sum >> 8 * j);
+        bytes_reader r = {.data = junk, .n = 29}, none = {0};
+        rec_status rc = p.h->ops->load(p.h, far[i], &r, NULL);
+        CHECK(i < 2 ? rc == REC_OK || rc == REC_CORRUPT : rc == REC_CORRUPT);
+        CHECK(p.h->ops->save(p.h, far[i], &(bytes_writer){0}, NULL) == REC_OK);
+        if (i < 2) CHECK(p.h->ops->next_dirty(p.h, 5) == far[i]);
+        if (i < 2) CHECK(p.h->ops->load(p.h, far[i], &none, NULL) == REC_OK);
+        rc = p.h->ops->ready(p.h, NULL);
+        CHECK(rc == REC_OK);
+        check_ok(p.h);
+        CHECK(compare(&p, 3, 10, 0, NULL, &seed) == 1);
+    }
+    index_stats st;
+    p.h->ops->stats(p.h, &st);
+    CHECK(st.nbyte < (size_t)64 << 20);
+    pair_free(&p);
+}
+
+static void test_forget(void) {
+    seed_t seed = 71;
+    index_cfg cfg = {.dim = 8, .codes = "int8", .m = 4, .ef_construction = 20};
+    pair p = pair_new(cfg, 500, &seed);
+    CHECK(p.h->ops->link(p.h, 320, NULL, NULL) == REC_OK);
+    for (uint32_t i = 0; i < n_chunks(500); i++) p.h->ops->set_dirty(p.h, i, false);
+    /* What a slot holds already changes nothing. */
+    for (uint32_t i = 0; i < 500; i++)
+        CHECK(p.h->ops->add(p.h, i, p.x + i * 8, NULL) == REC_OK);
+    index_stats st;
+    p.h->ops->stats(p.h, &st);
+    CHECK(st.n_delta == 180 && p.h->ops->next_dirty(p.h, 0) == UINT32_MAX);
+    p.h->ops->forget(p.h);
+    check_ok(p.h);
+    p.h->ops->stats(p.h, &st);
+    CHECK(st.n_delta == 500 && st.n_levels == 0);
+    for (uint32_t i = 0; i < 5; i++) CHECK(p.h->ops->next_dirty(p.h, i) == i);
+    CHECK(p.h->ops->next_dirty(p.h, 5) == UINT32_MAX);
+    CHECK(compare(&p, 3, 10, 5, NULL, &seed) == 1);
+    CHECK(p.h->ops->link(p.h, SIZE_MAX, NULL, NULL) == REC_OK);
+    check_ok(p.h);
+    pair_free(&p);
+}
+
 /* One damaged chunk catches up while the others stay: walks must not trust their links. */
 static void test_partial_load(void) {
     seed_t seed = 31;
@@ -607,14 +833,18 @@ static rec_status whole_life(const float *x, size_t n, uint32_t dim) {
     }
     if (!rc) rc = hnsw_ops.open(&c, &cfg, &err);
     for (uint32_t i = 0; !rc && i < n; i++)
-        if (h->ops->get(h, i)) rc = c->ops->add(c, i, x + i * dim, &err);
+        if (h->ops->get(h, i) && i % 9 != 1) /* gone, replaced or as it was saved */
+            rc = c->ops->add(c, i, x + (i % 9 == 2 ? i - 1 : i) * dim, &err);
     for (uint32_t k = 0; !rc && k < n_chunks(n); k++) {
         w.n = 0;
         rc = h->ops->save(h, k, &w, &err);
         bytes_reader r = {.data = w.data, .n = w.n};
         if (!rc) rc = c->ops->load(c, k, &r, &err);
     }
-    if (!rc) rc = c->ops->ready(c, &err);
+    if (!rc) {
+        rc = c->ops->ready(c, &err);
+        if (rc) CHECK(c->ops->ready(c, NULL) == REC_NOMEM);
+    }
     if (!rc) rc = c->ops->check(c, &err);
     if (h) h->ops->end(s);
     if (h) h->ops->close(h);
@@ -682,6 +912,11 @@ int main(int argc, char **argv) {
         {"round", test_round_trip},
         {"hostile", test_hostile_bytes},
         {"partial", test_partial_load},
+        {"stale", test_stale},
+        {"ends", test_stale_ends},
+        {"follow", test_stale_follow},
+        {"far", test_far_chunks},
+        {"forget", test_forget},
         {"threads", test_threads},
         {"interrupt", test_interrupt},
         {"memory", test_memory},
