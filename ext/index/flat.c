@@ -378,8 +378,11 @@ static void flat_stats(const rec_index *ix, index_stats *out) {
                  f->cap_inverse * 4 + f->cap_chunks * sizeof(void *) + sizeof *f;
 }
 
+static const char *const flat_options[] = {"codes", NULL};
+
 const rec_index_ops flat_ops = {
     .name = "flat",
+    .options = flat_options,
     .open = flat_open,
     .add = flat_add,
     .remove = flat_remove,

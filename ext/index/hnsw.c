@@ -347,8 +347,12 @@ static void hnsw_stats(const rec_index *base, index_stats *out) {
                  ix->back.cap_edge * sizeof *ix->back.edge;
 }
 
+static const char *const hnsw_options[] = {"codes", "m",    "ef_construction",
+                                           "ef",    "seed", NULL};
+
 const rec_index_ops hnsw_ops = {
     .name = "hnsw",
+    .options = hnsw_options,
     .open = hnsw_open,
     .add = hnsw_add,
     .remove = hnsw_remove,

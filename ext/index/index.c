@@ -14,7 +14,7 @@
 
 #include <math.h>
 
-static const rec_index_ops *const index_kinds[] = {&flat_ops};
+static const rec_index_ops *const index_kinds[] = {&flat_ops, &hnsw_ops};
 #define N_KINDS (sizeof index_kinds / sizeof index_kinds[0])
 
 const rec_index_ops *index_kind(const char *name) {

@@ -76,6 +76,8 @@ typedef struct index_stats {
 
 typedef struct rec_index_ops {
     const char *name; /* as written in SQL: kind=flat */
+    /* Options of this kind beyond metric and kind, NULL-terminated; open() checks values. */
+    const char *const *options;
     rec_status (*open)(rec_index **out, const index_cfg *cfg, rec_err *err);
     /* v: vec_nbyte(type, dim) bytes in stored form (index_encode). Replaces what the slot
      * held. Cosine kinds may keep a normalised copy or the norm. */

@@ -1,52 +1,30 @@
-/* sq_index.c - the memory and the shadow tables of a rec_index, always in step.
+/* sq_index.c - what a rec_index stores, and writing it.
  *
  *   <t>_rows    slot | id | v | c0 c1 ... | sum       the truth: a row a vector
  *   <t>_chunks  chunk | ver | live                    64 slots: when changed, which are taken
+ *   <t>_graph   chunk | ver | bytes                   graph kinds: links of 64 slots, derived
  *   <t>_state   'gen' -> generation record            see sq_shadow.c
  *
- *   xFilter --> sq_index_memory: stored generation == that of the memory?   use it
- *                                a pair of our own line of history is       re-read the chunks
- *                                in the stored record                       we touched since, and
- *                                                                           those with a newer ver
- *                                neither                                    read everything
+ * A write changes rows only: four short nested statements, whatever the kind. Memory learns of
+ * it by reading the touched chunks again before the next search (sq_index_memory.c), and links
+ * are made when a transaction is about to commit (sq_index_graph.c). So a failed statement
+ * leaves nothing behind, and a writer that never searches never loads anything.
  *
- * A write changes the tables only; the memory learns of it by re-reading the touched chunks
- * before the next search. So there is one path from bytes to memory, and a failed statement
- * leaves nothing behind. `segment` is a generation that this connection saw or made, and
- * where in `touched` the writes under it begin:
- *
- *   segment   G7        G8 (savepoint)   G9
- *   touched   [3 3 5    | 0 5            | 9 ]          chunk numbers
- *                    ^ applied: memory knows the writes before this
- *
- * ROLLBACK TO that leads back to G7 shows as 'gen' = G7: chunks 0 5 9 are read again. No
- * callback is needed for that; callbacks only say when the next write must make a new pair.
- *
- * I1. Every write transaction, and every write after a savepoint event, makes a new pair
+ * I1. Every write transaction, and every write after a savepoint event, makes a new generation
  *     before it changes anything; a chunk's ver is the counter it was last written under.
  * I2. slot = 64*chunk + bit; a row's bit in live is set. (A set bit without a row is a slot
  *     lost to a failed statement: harmless, 'optimize' takes it back.)
- * I3. Memory shared with an open cursor (n_ref > 1) never changes: a new one is read instead.
  * I4. sum is a hash over id, v and the cells: sq_index_check.c finds any changed byte of a row.
  *
- * Cost: a write is four short nested statements; a search asks one (microseconds) first.
+ * (I3 is that of sq_index_memory.c, I5 to I7 those of sq_index_graph.c.)
  */
 #include "sq_index.h"
 
 #include <inttypes.h>
 
-#define INDEX_MAX_SLOT     ((int64_t)1 << 31)
-#define INDEX_MAX_TOUCHED  ((size_t)1 << 20)
-#define INDEX_MAX_SEGMENTS 256
-#define GEN_MAX_BYTES      (16 * (1 + SQ_GEN_HISTORY))
+#define INDEX_MAX_TOUCHED ((size_t)1 << 20)
 
-const char *const sq_index_shadow[] = {"rows", "chunks", "state", NULL};
-
-typedef struct gen_record {
-    char bytes[GEN_MAX_BYTES];
-    cell raw;
-    sq_generation now;
-} gen_record;
+const char *const sq_index_shadow[] = {"rows", "chunks", "state", "graph", NULL};
 
 /* ---- entries ---------------------------------------------------------------------------- */
 
@@ -57,10 +35,10 @@ void sq_memory_unref(sq_memory *m) {
     rec_free(m);
 }
 
-static void drop_memory(sq_index *ix) {
+void sq_index_drop_memory(sq_index *ix) {
     sq_memory_unref(ix->mem);
     ix->mem = NULL;
-    ix->n_segment = ix->n_touched = ix->n_applied = 0;
+    ix->n_segment = ix->n_touched = ix->n_applied = ix->n_saved = 0;
 }
 
 static void drop_statements(sq_index *ix) {
@@ -71,7 +49,7 @@ static void drop_statements(sq_index *ix) {
 }
 
 void sq_index_forget(sq_index *ix) {
-    drop_memory(ix);
+    sq_index_drop_memory(ix);
     drop_statements(ix);
     ix->want_bump = true;
     ix->last = (sq_generation){0};
@@ -81,6 +59,7 @@ static void entry_free(sq_index *ix) {
     sq_index_forget(ix);
     rec_free(ix->segment);
     rec_free(ix->touched);
+    rec_free(ix->saved);
     rec_free(ix->schema);
     rec_free(ix->name);
     rec_free(ix);
@@ -143,7 +122,9 @@ void sq_index_close(sq_index *ix) {
 
 void sq_index_boundary(sq_index *ix, bool is_transaction) {
     ix->want_bump = true;
-    if (is_transaction) ix->has_bumped = false;
+    if (!is_transaction) return;
+    ix->has_bumped = false;
+    ix->n_written = 0;
 }
 
 /* ---- nested statements -------------------------------------------------------------------- */
@@ -205,10 +186,21 @@ static const char *const statement_text[INDEX_ST_N] = {
         " WHERE chunk = ?1",
     [INDEX_ST_DELETE] = "DELETE FROM \"%w\".\"%w_rows\" WHERE slot = ?1",
     [INDEX_ST_NEWER] = "SELECT chunk FROM \"%w\".\"%w_chunks\" WHERE ver > ?1",
+    [INDEX_ST_GRAPH_NEWER] = "SELECT chunk FROM \"%w\".\"%w_graph\" WHERE ver > ?1",
+    [INDEX_ST_GRAPH_GET] = "SELECT chunk, ver, bytes FROM \"%w\".\"%w_graph\""
+                           " WHERE chunk = ?1",
+    [INDEX_ST_GRAPH_SET] =
+        "REPLACE INTO \"%w\".\"%w_graph\"(chunk, ver, bytes) VALUES(?1, ?2, ?3)",
+    [INDEX_ST_WAITING_ADD] =
+        "INSERT INTO \"%w\".\"%w_state\"(k, v) VALUES('waiting', ?1)"
+        " ON CONFLICT(k) DO UPDATE SET v = v + ?1 RETURNING v",
+    [INDEX_ST_WAITING_SET] =
+        "REPLACE INTO \"%w\".\"%w_state\"(k, v) VALUES('waiting', ?1)",
+    [INDEX_ST_EF_GET] = "SELECT v FROM \"%w\".\"%w_state\" WHERE k = 'ef'",
 };
 
-static rec_status statement(sq_index *ix, const sq_index_def *d, int which,
-                            sqlite3_stmt **out, rec_err *err) {
+rec_status sq_index_statement(sq_index *ix, const sq_index_def *d, int which,
+                              sqlite3_stmt **out, rec_err *err) {
     rec_status s = REC_OK;
     if (ix->st[which] == NULL) {
         if (which == INDEX_ST_INSERT || which == INDEX_ST_REPLACE)
@@ -225,23 +217,23 @@ static rec_status statement(sq_index *ix, const sq_index_def *d, int which,
 }
 
 /* Run a statement of integer arguments that gives no row. */
-static rec_status run_ints(sq_index *ix, const sq_index_def *d, int which,
-                           const int64_t *arg, int n_arg, rec_err *err) {
+rec_status sq_index_run(sq_index *ix, const sq_index_def *d, int which,
+                        const int64_t *arg, int n_arg, rec_err *err) {
     sqlite3_stmt *st = NULL;
     bool row = false;
-    rec_status s = statement(ix, d, which, &st, err);
+    rec_status s = sq_index_statement(ix, d, which, &st, err);
     for (int i = 0; i < n_arg && s == REC_OK; i++)
         if (sqlite3_bind_int64(st, i + 1, arg[i]) != SQLITE_OK) s = rec_nomem(err);
     if (s == REC_OK) s = sq_step(st, d->what, &row, err);
     return s;
 }
 
-static rec_status read_generation(sq_index *ix, const sq_index_def *d, gen_record *g,
-                                  rec_err *err) {
+rec_status sq_index_generation(sq_index *ix, const sq_index_def *d, sq_index_gen *g,
+                               rec_err *err) {
     sqlite3_stmt *st = NULL;
     bool row = false;
     g->raw = (cell){0};
-    rec_status s = statement(ix, d, INDEX_ST_GEN_GET, &st, err);
+    rec_status s = sq_index_statement(ix, d, INDEX_ST_GEN_GET, &st, err);
     if (s == REC_OK) s = sq_step(st, d->what, &row, err);
     if (s == REC_OK && row) {
         g->raw = sq_column_cell(st, 0);
@@ -276,254 +268,23 @@ rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *
             "CREATE TABLE \"%w\".\"%w_chunks\"(chunk INTEGER PRIMARY KEY, ver INTEGER,"
             " live INTEGER)",
             schema, d->table);
+    if (s == REC_OK && sq_graph_exists(d)) s = sq_graph_create(db, schema, d, err);
     if (s == REC_OK) s = sq_state_create(db, schema, d->table, err);
     if (s == REC_OK) s = sq_state_set(db, schema, d->table, "format", &format, err);
     if (s == REC_OK) s = sq_generation_bump(db, schema, d->table, &first, err);
     return s;
 }
 
-/* ---- rows to memory --------------------------------------------------------------------------- */
-
-/* The row that st stands on goes into memory at its slot. */
-static rec_status absorb_row(sq_memory *m, const sq_index_def *d, sqlite3_stmt *st,
-                             rec_err *err) {
-    int64_t slot = sqlite3_column_int64(st, 0);
-    if (slot < 0 || slot >= INDEX_MAX_SLOT)
-        return rec_corrupt(
-            err, "%s: %s_rows holds the slot %" PRId64 ", allowed are 0 to %" PRId64,
-            d->what, d->table, slot, INDEX_MAX_SLOT - 1);
-    cell id = sq_column_cell(st, 1), v = sq_column_cell(st, 2);
-    rec_status s = sq_index_check_id(d, slot, &id, err);
-    if (s == REC_OK) s = sq_index_check_vector(d, slot, &v, err);
-    if (s == REC_OK)
-        s = v.type == CELL_NULL ? m->ix->ops->remove(m->ix, (uint32_t)slot, err)
-                                : m->ix->ops->add(m->ix, (uint32_t)slot, v.p, err);
-    if (s == REC_OK) s = filter_put(m->cells, (uint32_t)slot, 0, &id, err);
-    for (int i = 0; i < d->n_filter && s == REC_OK; i++) {
-        cell c = sq_column_cell(st, 3 + i);
-        s = filter_put(m->cells, (uint32_t)slot, 1 + i, &c, err);
-    }
-    if (s == REC_OK && (size_t)slot >= m->n_slots) m->n_slots = (size_t)slot + 1;
-    return s;
-}
-
-/* Slots are dense, so chunk rows bound them; without this a hostile slot asks for gigabytes. */
-static rec_status slot_bound(sq_index *ix, const sq_index_def *d, int64_t *bound,
-                             rec_err *err) {
-    sqlite3_stmt *st = NULL;
-    bool row = false;
-    rec_status s =
-        sq_prepare(ix->conn->db, d->what, &st, err,
-                   "SELECT (SELECT count(*) FROM \"%w\".\"%w_chunks\") * 64,"
-                   " (SELECT max(slot) FROM \"%w\".\"%w_rows\"),"
-                   " (SELECT v FROM \"%w\".\"%w_state\" WHERE k = 'format')",
-                   ix->schema, ix->name, ix->schema, ix->name, ix->schema, ix->name);
-    if (s == REC_OK) s = sq_step(st, d->what, &row, err);
-    if (s == REC_OK && row) {
-        *bound = sqlite3_column_int64(st, 0);
-        int64_t max_slot = sqlite3_column_int64(st, 1),
-                format = sqlite3_column_int64(st, 2);
-        if (format != INDEX_FORMAT)
-            s = rec_corrupt(err,
-                            "%s: storage format %" PRId64 ", this version knows %d",
-                            d->what, format, INDEX_FORMAT);
-        else if (sqlite3_column_type(st, 1) != SQLITE_NULL && max_slot >= *bound)
-            s = rec_corrupt(err,
-                            "%s: slot %" PRId64
-                            " lies outside the chunks that %s_chunks lists; "
-                            "'rebuild' repairs that",
-                            d->what, max_slot, d->table);
-    }
-    sqlite3_finalize(st);
-    return s;
-}
-
-static rec_status memory_new(const sq_index_def *d, sq_memory **out, rec_err *err) {
-    sq_memory *m = rec_zeros(1, sizeof *m);
-    *out = NULL;
-    if (m == NULL) return rec_nomem(err);
-    m->n_ref = 1;
-    m->cells = filter_new(1 + d->n_filter);
-    rec_status s = m->cells ? REC_OK : rec_nomem(err);
-    if (s == REC_OK) s = index_kind(d->cfg.kind)->open(&m->ix, &d->cfg, err);
-    if (s == REC_OK)
-        *out = m;
-    else
-        sq_memory_unref(m);
-    return s;
-}
-
-static rec_status read_all(sq_index *ix, const sq_index_def *d, sq_memory **out,
-                           rec_err *err) {
-    sqlite3_stmt *st = NULL;
-    sq_memory *m = NULL;
-    rec_run run;
-    int64_t bound = 0, n = 0;
-    bool row = true;
-    *out = NULL;
-    sq_run_init(ix->conn, &run, false);
-    rec_status s = slot_bound(ix, d, &bound, err);
-    if (s == REC_OK) s = memory_new(d, &m, err);
-    if (s == REC_OK) s = sq_index_select(ix, d, "", &st, err);
-    while (s == REC_OK) {
-        s = sq_step(st, d->what, &row, err);
-        if (s != REC_OK || !row) break;
-        s = absorb_row(m, d, st, err);
-        if (s == REC_OK && ++n % 256 == 0) s = run_check(&run, err);
-    }
-    sqlite3_finalize(st);
-    if (s == REC_OK)
-        *out = m;
-    else
-        sq_memory_unref(m);
-    return s;
-}
-
-/* Chunk c again: what the table has, and nothing else. */
-static rec_status read_chunk(sq_index *ix, const sq_index_def *d, sq_memory *m,
-                             uint32_t c, rec_err *err) {
-    sqlite3_stmt *st = NULL;
-    uint64_t found = 0;
-    bool row = false;
-    rec_status s = statement(ix, d, INDEX_ST_CHUNK_ROWS, &st, err);
-    if (s != REC_OK) return s;
-    int64_t first = (int64_t)c * 64;
-    if (sqlite3_bind_int64(st, 1, first) || sqlite3_bind_int64(st, 2, first + 63))
-        return rec_nomem(err);
-    while (s == REC_OK) {
-        s = sq_step(st, d->what, &row, err);
-        if (s != REC_OK || !row) break;
-        found |= (uint64_t)1 << (sqlite3_column_int64(st, 0) - first);
-        s = absorb_row(m, d, st, err);
-    }
-    sqlite3_reset(st);
-    for (unsigned bit = 0; bit < 64 && s == REC_OK; bit++) {
-        uint32_t slot = (uint32_t)first + bit;
-        if (found >> bit & 1 || slot >= m->n_slots) continue;
-        filter_drop(m->cells, slot);
-        s = m->ix->ops->remove(m->ix, slot, err);
-    }
-    return s;
-}
-
-/* ---- coherence -------------------------------------------------------------------------------- */
-
-static rec_status push_segment(sq_index *ix, const sq_generation *g, rec_err *err) {
-    if (ix->n_segment ==
-        INDEX_MAX_SEGMENTS) { /* forget the older half: reload from there */
-        size_t half = INDEX_MAX_SEGMENTS / 2;
-        memmove(ix->segment, ix->segment + half, half * sizeof *ix->segment);
-        ix->n_segment = half;
-    }
-    rec_status s = rec_grow(&ix->segment, &ix->cap_segment, ix->n_segment + 1,
-                            sizeof *ix->segment, err);
-    if (s == REC_OK) ix->segment[ix->n_segment++] = (index_segment){*g, ix->n_touched};
-    return s;
-}
-
-static rec_status collect_newer(sq_index *ix, const sq_index_def *d, uint64_t counter,
-                                bitmap *stale, rec_err *err) {
-    sqlite3_stmt *st = NULL;
-    bool row = false;
-    rec_status s = statement(ix, d, INDEX_ST_NEWER, &st, err);
-    if (s != REC_OK) return s;
-    if (sqlite3_bind_int64(st, 1, (int64_t)counter)) return rec_nomem(err);
-    while ((s = sq_step(st, d->what, &row, err)) == REC_OK && row) {
-        int64_t c = sqlite3_column_int64(st, 0);
-        if (c >= 0 && (size_t)c < stale->n_bit) bitmap_set(stale, (size_t)c);
-    }
-    return s;
-}
-
-/* Bring the memory from segment `base` (1-based) to the stored generation. */
-static rec_status catch_up(sq_index *ix, const sq_index_def *d, const gen_record *g,
-                           size_t base, rec_err *err) {
-    size_t keep = base < ix->n_segment ? ix->segment[base].first : ix->n_touched;
-    size_t from = keep < ix->n_applied ? keep : ix->n_applied;
-    sq_generation start = ix->segment[base - 1].gen;
-    bool is_foreign = !sq_generation_equal(&start, &g->now);
-    bitmap stale = {0};
-    int64_t bound = 0;
-    rec_status s = REC_OK;
-    if (from < ix->n_touched || is_foreign) {
-        s = slot_bound(ix, d, &bound, err);
-        /* Chunks that memory has and the table no longer lists count too. */
-        size_t n_chunks = (size_t)bound / 64, n_mem = ix->mem->n_slots / 64 + 1;
-        if (s == REC_OK)
-            s = bitmap_init(&stale, n_chunks > n_mem ? n_chunks : n_mem, false, err);
-        for (size_t i = from; i < ix->n_touched && s == REC_OK; i++)
-            if (ix->touched[i] < stale.n_bit) bitmap_set(&stale, ix->touched[i]);
-        if (s == REC_OK && is_foreign)
-            s = collect_newer(ix, d, start.counter, &stale, err);
-    }
-    for (size_t w = 0; w < (stale.n_bit + 63) / 64 && s == REC_OK; w++)
-        for (uint64_t left = stale.word[w]; left && s == REC_OK; left &= left - 1)
-            s = read_chunk(ix, d, ix->mem,
-                           (uint32_t)(w * 64 + (size_t)__builtin_ctzll(left)), err);
-    bitmap_clear(&stale);
-    if (s != REC_OK) return s;
-    ix->n_touched = ix->n_applied = keep;
-    ix->n_segment = base;
-    if (is_foreign) { /* our own line of history ends here */
-        ix->n_segment = ix->n_touched = ix->n_applied = 0;
-        s = push_segment(ix, &g->now, err);
-    }
-    return s;
-}
-
-/* Where our line of history meets the stored one: the newest of our segments that the record
- * knows; 0 = nowhere. */
-static size_t find_base(const sq_index *ix, const gen_record *g) {
-    size_t i = ix->n_segment;
-    while (i > 0 && !sq_generation_in(&g->raw, &ix->segment[i - 1].gen)) i--;
-    return i;
-}
-
-/* Memory agrees with the tables, or is gone. */
-static rec_status revalidate(sq_index *ix, const sq_index_def *d, const gen_record *g,
-                             rec_err *err) {
-    if (ix->mem == NULL) return REC_OK;
-    size_t base = find_base(ix, g);
-    bool is_current = base > 0 && base == ix->n_segment &&
-                      ix->n_applied == ix->n_touched &&
-                      sq_generation_equal(&ix->segment[base - 1].gen, &g->now);
-    if (is_current) return REC_OK;
-    if (base == 0 || ix->mem->n_ref > 1) { /* I3 */
-        drop_memory(ix);
-        return REC_OK;
-    }
-    rec_status s = catch_up(ix, d, g, base, err);
-    if (s != REC_OK) drop_memory(ix);
-    return s;
-}
-
-rec_status sq_index_memory(sq_index *ix, const sq_index_def *d, sq_memory **out,
-                           rec_err *err) {
-    gen_record g;
-    *out = NULL;
-    rec_status s = read_generation(ix, d, &g, err);
-    if (s == REC_OK) s = revalidate(ix, d, &g, err);
-    if (s == REC_OK && ix->mem == NULL) {
-        s = read_all(ix, d, &ix->mem, err);
-        if (s == REC_OK) s = push_segment(ix, &g.now, err);
-        if (s != REC_OK) drop_memory(ix);
-    }
-    if (s != REC_OK) return s;
-    ix->mem->n_ref++;
-    *out = ix->mem;
-    return REC_OK;
-}
-
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 static rec_status store_generation(sq_index *ix, const sq_index_def *d,
-                                   const gen_record *g, bool is_same, rec_err *err) {
+                                   const sq_index_gen *g, bool is_same, rec_err *err) {
     bytes_writer w = {0};
     sqlite3_stmt *st = NULL;
     sq_generation next;
     bool row = false;
     rec_status s = sq_generation_next(&g->raw, is_same, &next, &w, err);
-    if (s == REC_OK) s = statement(ix, d, INDEX_ST_GEN_SET, &st, err);
+    if (s == REC_OK) s = sq_index_statement(ix, d, INDEX_ST_GEN_SET, &st, err);
     if (s == REC_OK) {
         cell c = {.type = CELL_BLOB, .p = (const char *)w.data, .nbyte = w.n};
         s = sq_bind_cell(st, 1, &c, err);
@@ -535,19 +296,19 @@ static rec_status store_generation(sq_index *ix, const sq_index_def *d,
     ix->want_bump = false;
     ix->has_bumped = true;
     ix->first_free = 0;
-    if (ix->mem) s = push_segment(ix, &next, err);
-    if (s != REC_OK) drop_memory(ix);
+    if (ix->mem) s = sq_index_push_segment(ix, &next, err);
+    if (s != REC_OK) sq_index_drop_memory(ix);
     return s;
 }
 
 /* I1. What every write does first. */
-static rec_status begin_write(sq_index *ix, const sq_index_def *d, rec_err *err) {
-    gen_record g;
-    rec_status s = read_generation(ix, d, &g, err);
+rec_status sq_index_begin_write(sq_index *ix, const sq_index_def *d, rec_err *err) {
+    sq_index_gen g;
+    rec_status s = sq_index_generation(ix, d, &g, err);
     if (s != REC_OK) return s;
     bool is_ours = sq_generation_equal(&g.now, &ix->last);
     if (ix->mem && !sq_generation_equal(&g.now, &ix->segment[ix->n_segment - 1].gen))
-        s = revalidate(ix, d, &g, err);
+        s = sq_index_revalidate(ix, d, &g, err);
     if (s == REC_OK && (ix->want_bump || !is_ours))
         s = store_generation(ix, d, &g, is_ours && ix->has_bumped, err);
     return s;
@@ -564,7 +325,7 @@ static rec_status touch(sq_index *ix, int64_t slot, rec_err *err) {
         s = rec_grow(&ix->touched, &ix->cap_touched, ix->n_touched + 1,
                      sizeof *ix->touched, err);
     if (s != REC_OK || ix->n_touched == INDEX_MAX_TOUCHED)
-        drop_memory(ix);
+        sq_index_drop_memory(ix);
     else
         ix->touched[ix->n_touched++] = chunk;
     return s;
@@ -575,7 +336,7 @@ rec_status sq_index_find(sq_index *ix, const sq_index_def *d, const cell *id,
     sqlite3_stmt *st = NULL;
     bool row = false;
     *slot = SQ_NO_SLOT;
-    rec_status s = statement(ix, d, INDEX_ST_FIND, &st, err);
+    rec_status s = sq_index_statement(ix, d, INDEX_ST_FIND, &st, err);
     if (s == REC_OK) s = sq_bind_cell(st, 1, id, err);
     if (s == REC_OK) s = sq_step(st, d->what, &row, err);
     if (s == REC_OK && row) *slot = sqlite3_column_int64(st, 0);
@@ -602,7 +363,7 @@ static rec_status free_slot(sq_index *ix, const sq_index_def *d, int64_t *slot,
                             rec_err *err) {
     sqlite3_stmt *st = NULL;
     bool row = false;
-    rec_status s = statement(ix, d, INDEX_ST_FREE, &st, err);
+    rec_status s = sq_index_statement(ix, d, INDEX_ST_FREE, &st, err);
     if (s == REC_OK && sqlite3_bind_int64(st, 1, ix->first_free)) s = rec_nomem(err);
     if (s == REC_OK) s = sq_step(st, d->what, &row, err);
     if (s != REC_OK) return s;
@@ -615,7 +376,7 @@ static rec_status free_slot(sq_index *ix, const sq_index_def *d, int64_t *slot,
         ix->first_free = chunk;
         *slot = chunk * 64 + __builtin_ctzll(free_bits);
     } else {
-        s = statement(ix, d, INDEX_ST_NEXT_CHUNK, &st, err);
+        s = sq_index_statement(ix, d, INDEX_ST_NEXT_CHUNK, &st, err);
         if (s == REC_OK) s = sq_step(st, d->what, &row, err);
         if (s != REC_OK) return s;
         ix->first_free = sqlite3_column_int64(st, 0);
@@ -633,7 +394,7 @@ static rec_status mark(sq_index *ix, const sq_index_def *d, int64_t slot, int wh
                        bool has_bit, rec_err *err) {
     int64_t bit = has_bit ? (int64_t)((uint64_t)1 << slot % 64) : 0;
     int64_t arg[3] = {slot / 64, (int64_t)ix->last.counter, bit};
-    return run_ints(ix, d, which, arg, 3, err);
+    return sq_index_run(ix, d, which, arg, 3, err);
 }
 
 static rec_status write_row(sq_index *ix, const sq_index_def *d,
@@ -643,8 +404,8 @@ static rec_status write_row(sq_index *ix, const sq_index_def *d,
     size_t n_v = vec_nbyte(d->type, d->cfg.dim);
     cell number = {.type = CELL_INT, .i = slot}, v = {0}, sum = {.type = CELL_INT};
     bool more = false;
-    rec_status s =
-        statement(ix, d, is_new ? INDEX_ST_INSERT : INDEX_ST_REPLACE, &st, err);
+    rec_status s = sq_index_statement(
+        ix, d, is_new ? INDEX_ST_INSERT : INDEX_ST_REPLACE, &st, err);
     if (s != REC_OK) return s;
     if (row->v) v = (cell){.type = CELL_BLOB, .p = row->v, .nbyte = n_v};
     s = sq_index_row_sum(d, row, &sum.i, err);
@@ -662,9 +423,10 @@ static rec_status write_row(sq_index *ix, const sq_index_def *d,
 /* The bit is set before the row is written and cleared after it went (I2). */
 rec_status sq_index_put(sq_index *ix, const sq_index_def *d, const sq_index_row *row,
                         int64_t *slot, rec_err *err) {
+    ix->n_written++;
     int64_t other = SQ_NO_SLOT;
     bool is_new = *slot == SQ_NO_SLOT;
-    rec_status s = begin_write(ix, d, err);
+    rec_status s = sq_index_begin_write(ix, d, err);
     if (s == REC_OK)
         s = is_new ? free_slot(ix, d, slot, err)
                    : sq_index_find(ix, d, &row->id, &other, err);
@@ -682,10 +444,11 @@ rec_status sq_index_put(sq_index *ix, const sq_index_def *d, const sq_index_row 
 
 rec_status sq_index_delete(sq_index *ix, const sq_index_def *d, int64_t slot,
                            rec_err *err) {
-    rec_status s = begin_write(ix, d, err);
+    ix->n_written++;
+    rec_status s = sq_index_begin_write(ix, d, err);
     if (s == REC_OK) s = touch(ix, slot, err);
     if (s == REC_OK) s = mark(ix, d, slot, INDEX_ST_CHUNK_UNSET, false, err);
-    if (s == REC_OK) s = run_ints(ix, d, INDEX_ST_DELETE, &slot, 1, err);
+    if (s == REC_OK) s = sq_index_run(ix, d, INDEX_ST_DELETE, &slot, 1, err);
     if (s == REC_OK) s = mark(ix, d, slot, INDEX_ST_CHUNK_UNSET, true, err);
     if (slot / 64 < ix->first_free) ix->first_free = slot / 64;
     return s;

@@ -1,7 +1,9 @@
 /* sq_index.h - rec_index inside layer S.
  *
  *     sq_index_def     the parsed CREATE statement
- *     sq_index         memory and shadow tables in step
+ *     sq_index         what is stored, and writing it
+ *     sq_index_memory  memory in step with what is stored
+ *     sq_index_graph   links of a graph kind: kept, loaded, made at commit
  *     sq_index_check   is what is stored sound; putting it in order
  *     vt_index         the module: planning (vt_index), reading (_cursor), writing (_write)
  *
@@ -45,6 +47,9 @@ void sq_index_def_clear(sq_index_def *d);
 rec_status sq_index_def_check_name(const sq_index_def *d, const char *table,
                                    rec_err *err);
 char *sq_index_def_sql(const sq_index_def *d); /* for declare_vtab; sqlite3_free */
+/* A whole number from 1 on; REC_RANGE names the option. */
+rec_status sq_index_def_number(const char *name, const char *value, uint32_t *out,
+                               rec_err *err);
 
 /* ---- sq_index.c --------------------------------------------------------------------------------------- */
 
@@ -54,6 +59,12 @@ typedef struct sq_memory {
     rec_index *ix;
     filter_table *cells; /* column 0 = key, then the filter columns */
     size_t n_slots;
+    uint32_t ef;         /* default width of a search; 0 = the kind's */
+    double load_seconds; /* what reading it took */
+    bool is_damaged;     /* the stored links were refused: `damage` says why */
+    char damage[200];
+    size_t n_gone; /* vectors that left during this catching up */
+    bool has_forgotten;
 } sq_memory;
 /* Nested statements that are kept while a table object lives. */
 enum {
@@ -69,12 +80,19 @@ enum {
     INDEX_ST_DELETE,
     INDEX_ST_CHUNK_ROWS,
     INDEX_ST_NEWER,
+    INDEX_ST_GRAPH_NEWER,
+    INDEX_ST_GRAPH_GET,
+    INDEX_ST_GRAPH_SET,
+    INDEX_ST_WAITING_ADD,
+    INDEX_ST_WAITING_SET,
+    INDEX_ST_EF_GET,
     INDEX_ST_N
 };
 
 typedef struct index_segment {
     sq_generation gen;
-    size_t first; /* touched[first..] were written under it or later */
+    size_t first;       /* touched[first..] were written under it or later */
+    size_t first_saved; /* saved[first_saved..], too */
 } index_segment;
 
 struct sq_index { /* the connection's entry for (schema, name) */
@@ -88,13 +106,17 @@ struct sq_index { /* the connection's entry for (schema, name) */
     size_t n_segment, cap_segment;
     uint32_t *touched;
     size_t n_touched, cap_touched, n_applied;
+    uint32_t *saved; /* chunks of links that we wrote */
+    size_t n_saved, cap_saved;
+    size_t n_written;   /* rows written or deleted in the transaction that is open */
     bool want_bump;     /* I1 */
     bool has_bumped;    /* in the transaction that is open */
     sq_generation last; /* the pair that our last write stored */
     int64_t first_free; /* no free slot in chunks below, as of `last` */
 };
 
-#define INDEX_FORMAT 1 /* row 'format' of <t>_state */
+#define INDEX_FORMAT   1 /* row 'format' of <t>_state */
+#define INDEX_MAX_SLOT ((int64_t)1 << 31)
 
 void sq_memory_unref(sq_memory *m);
 extern const char *const sq_index_shadow[]; /* suffixes, NULL-terminated */
@@ -111,6 +133,60 @@ void sq_index_boundary(sq_index *ix, bool is_transaction);
 void sq_index_free_all(sq_conn *c); /* the last reference to a connection is going */
 /* Memory in step with the tables of this snapshot; release with sq_memory_unref. */
 rec_status sq_index_memory(sq_index *ix, const sq_index_def *d, sq_memory **out,
+                           rec_err *err);
+
+/* Inside the family: */
+#define GEN_MAX_BYTES (16 * (1 + SQ_GEN_HISTORY))
+typedef struct sq_index_gen { /* the stored generation record */
+    char bytes[GEN_MAX_BYTES];
+    cell raw;
+    sq_generation now;
+} sq_index_gen;
+rec_status sq_index_statement(sq_index *ix, const sq_index_def *d, int which,
+                              sqlite3_stmt **out, rec_err *err);
+/* Run a statement of integer arguments that gives no row. */
+rec_status sq_index_run(sq_index *ix, const sq_index_def *d, int which,
+                        const int64_t *arg, int n_arg, rec_err *err);
+rec_status sq_index_generation(sq_index *ix, const sq_index_def *d, sq_index_gen *g,
+                               rec_err *err);
+/* I1. What every write does first. */
+rec_status sq_index_begin_write(sq_index *ix, const sq_index_def *d, rec_err *err);
+
+/* ---- sq_index_memory.c ------------------------------------------------------------------------------- */
+
+rec_status sq_index_push_segment(sq_index *ix, const sq_generation *g, rec_err *err);
+/* Memory agrees with the tables, or is gone. */
+rec_status sq_index_revalidate(sq_index *ix, const sq_index_def *d,
+                               const sq_index_gen *g, rec_err *err);
+void sq_index_drop_memory(sq_index *ix);
+/* A new memory of all that is stored; release with sq_memory_unref. */
+rec_status sq_index_read(sq_index *ix, const sq_index_def *d, sq_memory **out,
+                         rec_err *err);
+
+/* ---- sq_index_graph.c --------------------------------------------------------------------------------- */
+
+bool sq_graph_exists(const sq_index_def *d); /* does the kind keep links? */
+rec_status sq_graph_create(sqlite3 *db, const char *schema, const sq_index_def *d,
+                           rec_err *err);
+/* All stored links into a memory that holds all rows. Damage is noted in m, not an error. */
+rec_status sq_graph_load(sq_index *ix, const sq_index_def *d, sq_memory *m,
+                         rec_err *err);
+/* Catching up, before the rows of `stale` chunks are read: chunks of links with ver > counter, and
+ * with them all that differ from what is stored and all stale ones, are forgotten and noted in
+ * `out`. n_bit 0: none is newer. */
+rec_status sq_graph_newer(sq_index *ix, const sq_index_def *d, uint64_t counter,
+                          const bitmap *stale, bitmap *out, rec_err *err);
+/* After rows changed: load them. */
+rec_status sq_graph_reload(sq_index *ix, const sq_index_def *d, const bitmap *chunks,
+                           rec_err *err);
+void sq_graph_forget(sq_memory *m); /* nothing is linked any more */
+/* The transaction is about to commit: link what waits, if it is time. */
+rec_status sq_graph_commit(sq_index *ix, const sq_index_def *d, rec_err *err);
+/* Link everything and save it. is_fresh: from the vectors alone. */
+rec_status sq_graph_build(sq_index *ix, const sq_index_def *d, bool is_fresh,
+                          rec_err *err);
+/* 'ef=128': the default width from now on. */
+rec_status sq_graph_set_ef(sq_index *ix, const sq_index_def *d, const char *value,
                            rec_err *err);
 
 typedef struct sq_index_row {

@@ -171,6 +171,35 @@ static rec_status check_format(sq_index *ix, const sq_index_def *d, rec_err *err
     return s;
 }
 
+/* What others would load now is sound; is_quick and all: bytes are read anew. */
+static rec_status check_links(sq_index *ix, const sq_index_def *d, uint64_t counter,
+                              rec_err *err) {
+    sqlite3_stmt *st = NULL;
+    sq_memory *m = NULL;
+    rec_err inner = {0};
+    bool row = false;
+    rec_status s = sq_prepare(
+        ix->conn->db, d->what, &st, err,
+        "SELECT chunk, ver FROM \"%w\".\"%w_graph\" WHERE typeof(ver) <> 'integer' OR"
+        " ver NOT BETWEEN 0 AND %lld LIMIT 1",
+        ix->schema, ix->name, (long long)counter);
+    if (s == REC_OK) s = sq_step(st, d->what, &row, err);
+    if (s == REC_OK && row)
+        s = rec_corrupt(
+            err, "%s: row %lld of %s_graph claims generation %s of %llu (I7)", d->what,
+            (long long)sqlite3_column_int64(st, 0), d->table,
+            (const char *)sqlite3_column_text(st, 1), (unsigned long long)counter);
+    sqlite3_finalize(st);
+    if (s == REC_OK) s = sq_index_read(ix, d, &m, err);
+    if (s == REC_OK && m->is_damaged)
+        s = rec_corrupt(err, "%s: %s; 'rebuild' makes the links anew", d->what,
+                        m->damage);
+    if (s == REC_OK && m->ix->ops->check(m->ix, &inner) != REC_OK)
+        s = rec_corrupt(err, "%s: %s", d->what, inner.msg);
+    sq_memory_unref(m);
+    return s;
+}
+
 rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick,
                           rec_err *err) {
     checker k = {.ix = ix, .d = d};
@@ -181,6 +210,7 @@ rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick,
     k.filter = rec_zeros((size_t)d->n_filter, sizeof(cell));
     if (s == REC_OK && k.filter == NULL) s = rec_nomem(err);
     if (s == REC_OK) s = read_masks(&k, now.counter, err);
+    if (s == REC_OK && sq_graph_exists(d)) s = check_links(ix, d, now.counter, err);
     if (s == REC_OK && !is_quick) s = sq_index_memory(ix, d, &k.mem, err);
     if (s == REC_OK) s = check_rows(&k, err);
     if (s == REC_OK && k.mem) {
@@ -298,9 +328,11 @@ static rec_status put_in_order(sq_index *ix, const sq_index_def *d, bool is_fres
 }
 
 rec_status sq_index_optimize(sq_index *ix, const sq_index_def *d, rec_err *err) {
-    return put_in_order(ix, d, false, err);
+    rec_status s = put_in_order(ix, d, false, err);
+    return s == REC_OK ? sq_graph_build(ix, d, false, err) : s;
 }
 
 rec_status sq_index_rebuild(sq_index *ix, const sq_index_def *d, rec_err *err) {
-    return put_in_order(ix, d, true, err);
+    rec_status s = put_in_order(ix, d, true, err);
+    return s == REC_OK ? sq_graph_build(ix, d, true, err) : s;
 }

@@ -188,29 +188,85 @@ static rec_status set_kind(sq_index_def *d, const char *value, rec_err *err) {
     return REC_OK;
 }
 
+static bool kind_takes(const rec_index_ops *ops, const char *option) {
+    for (const char *const *o = ops->options; o && *o; o++)
+        if (strcmp(*o, option) == 0) return true;
+    return false;
+}
+
+rec_status sq_index_def_number(const char *name, const char *value, uint32_t *out,
+                               rec_err *err) {
+    uint64_t x = 0;
+    const char *p = value;
+    while (*p >= '0' && *p <= '9' && x <= UINT32_MAX)
+        x = x * 10 + (uint64_t)(*p++ - '0');
+    if (p == value || *p != 0 || x == 0 || x > UINT32_MAX)
+        return rec_fail(err, REC_RANGE,
+                        "%s=%s is not allowed, use a whole number from 1", name, value);
+    *out = (uint32_t)x;
+    return REC_OK;
+}
+
+static rec_status set_codes(sq_index_def *d, const char *value, rec_err *err) {
+    static const char *const codes[] = {"none", "float16", "int8", "bit"};
+    for (size_t i = 0; i < N_OF(codes); i++)
+        if (sqlite3_stricmp(codes[i], value) == 0) {
+            d->cfg.codes = codes[i];
+            return REC_OK;
+        }
+    return rec_fail(err, REC_RANGE,
+                    "%s: codes=%s is unknown; codes are none, float16, int8, bit",
+                    d->what, value);
+}
+
+/* "metric, kind, codes, m": what the kind takes, for messages. */
+static void option_names(const rec_index_ops *ops, char *out, size_t cap) {
+    size_t n = rec_format(out, cap, "metric, kind");
+    for (const char *const *o = ops->options; o && *o && n < cap; o++)
+        n += rec_format(out + n, cap - n, ", %s", *o);
+}
+
+/* metric and kind are known already (settle_kind). */
 static rec_status set_option(sq_index_def *d, const sq_arg *a, bool *has_metric,
                              rec_err *err) {
-    static const char *const graph_only[] = {"m", "ef_construction", "ef"};
+    const rec_index_ops *ops = index_kind(d->cfg.kind);
+    char names[200];
+    uint32_t number = 0;
+    rec_err inner = {0};
+    if (strcmp(a->name, "kind") == 0) return REC_OK;
     if (strcmp(a->name, "metric") == 0) return set_metric(d, a->value, has_metric, err);
-    if (strcmp(a->name, "kind") == 0) return set_kind(d, a->value, err);
-    if (strcmp(a->name, "codes") == 0) {
-        if (sqlite3_stricmp(a->value, "none") == 0) return REC_OK;
-        return rec_fail(
-            err, REC_RANGE,
-            "%s: codes=%s does not go with kind=flat, which reads the stored vectors; "
-            "allowed: none",
-            d->what, a->value);
+    if (!kind_takes(ops, a->name)) {
+        option_names(ops, names, sizeof names);
+        return rec_fail(err, REC_RANGE,
+                        "%s: option %s is unknown to kind=%s; its options are %s",
+                        d->what, a->name, ops->name, names);
     }
-    for (size_t i = 0; i < N_OF(graph_only); i++)
-        if (strcmp(a->name, graph_only[i]) == 0)
-            return rec_fail(
-                err, REC_RANGE,
-                "%s: option %s belongs to graph indexes; kind=flat compares with every "
-                "vector and has nothing to tune",
-                d->what, a->name);
-    return rec_fail(err, REC_RANGE,
-                    "%s: option %s is unknown; options are metric, kind, codes",
-                    d->what, a->name);
+    if (strcmp(a->name, "codes") == 0) return set_codes(d, a->value, err);
+    if (sq_index_def_number(a->name, a->value, &number, &inner) != REC_OK)
+        return rec_fail(err, REC_RANGE, "%s: %s", d->what, inner.msg);
+    if (strcmp(a->name, "m") == 0) d->cfg.m = number;
+    if (strcmp(a->name, "ef_construction") == 0) d->cfg.ef_construction = number;
+    if (strcmp(a->name, "ef") == 0) d->cfg.ef = number;
+    if (strcmp(a->name, "seed") == 0) d->cfg.seed = number;
+    return REC_OK;
+}
+
+static rec_status settle_kind(sq_index_def *d, const sq_args *args, rec_err *err) {
+    rec_status s = REC_OK;
+    for (size_t i = 0; i < args->n && s == REC_OK; i++)
+        if (args->a[i].name && strcmp(args->a[i].name, "kind") == 0)
+            s = set_kind(d, args->a[i].value, err);
+    return s;
+}
+
+/* Ranges, and what goes together, are the kind's to check. */
+static rec_status try_open(const sq_index_def *d, rec_err *err) {
+    rec_index *ix = NULL;
+    rec_err inner = {0};
+    rec_status s = index_kind(d->cfg.kind)->open(&ix, &d->cfg, &inner);
+    if (ix) ix->ops->close(ix);
+    if (s == REC_NOMEM) return rec_nomem(err);
+    return s == REC_OK ? s : rec_fail(err, s, "%s: %s", d->what, inner.msg);
 }
 
 static rec_status settle_metric(sq_index_def *d, bool has_metric, rec_err *err) {
@@ -287,11 +343,13 @@ rec_status sq_index_def_parse(const sq_args *args, const char *table, sq_index_d
     out->table = rec_strdup(table);
     out->field = rec_zeros(args->n, sizeof *out->field);
     rec_status s = out->table && out->field ? REC_OK : rec_nomem(err);
+    if (s == REC_OK) s = settle_kind(out, args, err);
     for (size_t i = 0; i < args->n && s == REC_OK; i++)
         s = args->a[i].name ? set_option(out, &args->a[i], &has_metric, err)
                             : parse_column(out, args->a[i].value, err);
     if (s == REC_OK) s = check_columns(out, err);
     if (s == REC_OK) s = settle_metric(out, has_metric, err);
+    if (s == REC_OK) s = try_open(out, err);
     if (s != REC_OK) sq_index_def_clear(out);
     return s;
 }

@@ -311,8 +311,10 @@ static int vt_index_begin(sqlite3_vtab *base) {
     return SQLITE_OK;
 }
 static int vt_index_sync(sqlite3_vtab *base) {
-    (void)base; /* everything is in the tables already */
-    return SQLITE_OK;
+    vt_index *vt = (vt_index *)base;
+    rec_err err = {0};
+    rec_status s = sq_graph_commit(vt->ix, &vt->def, &err);
+    return s == REC_OK ? SQLITE_OK : sq_vtab_error(base, &err);
 }
 static int vt_index_savepoint(sqlite3_vtab *base, int n) {
     (void)n;

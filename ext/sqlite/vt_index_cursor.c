@@ -157,6 +157,8 @@ static rec_status start_search(vt_index_cursor *cur, size_t k, rec_err *err) {
     vt_index *vt = (vt_index *)cur->base.pVtab;
     sq_run_init(vt->conn, &run, false);
     index_query q = {.vector = cur->query, .bits = cur->bits, .k = k, .run = &run};
+    q.ef = cur->ef > 0 ? (uint32_t)(cur->ef < UINT32_MAX ? cur->ef : UINT32_MAX)
+                       : cur->mem->ef;
     q.allowed = cur->has_allowed ? &cur->allowed : NULL;
     if (cur->search) cur->search->ops->end(cur->search);
     cur->search = NULL;

@@ -31,7 +31,9 @@ static rec_status run_command(vt_index *vt, sqlite3_value *v, rec_err *err) {
     if (strcmp(text, "optimize") == 0) return sq_index_optimize(vt->ix, &vt->def, err);
     if (strcmp(text, "integrity-check") == 0)
         return sq_index_check(vt->ix, &vt->def, false, err);
-    if (strncmp(text, "ef", 2) == 0 && (text[2] == '=' || text[2] == ' '))
+    if (strncmp(text, "ef=", 3) == 0 && sq_graph_exists(&vt->def))
+        return sq_graph_set_ef(vt->ix, &vt->def, text + 3, err);
+    if (strncmp(text, "ef=", 3) == 0)
         return rec_fail(
             err, REC_RANGE,
             "%s: ef belongs to graph indexes; kind=flat compares with every vector and "
@@ -39,8 +41,8 @@ static rec_status run_command(vt_index *vt, sqlite3_value *v, rec_err *err) {
             what);
     return rec_fail(err, REC_RANGE,
                     "%s: command '%s' is unknown; commands are 'rebuild', 'optimize', "
-                    "'integrity-check'",
-                    what, text);
+                    "'integrity-check'%s",
+                    what, text, sq_graph_exists(&vt->def) ? ", 'ef=128'" : "");
 }
 
 typedef struct new_row {

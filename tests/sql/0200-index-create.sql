@@ -36,12 +36,15 @@ CREATE VIRTUAL TABLE distance USING rec_index(v float32[3]);
 CREATE VIRTUAL TABLE k USING rec_index(v float32[3]);
 
 -- Options
-CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, m=1);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, m=x);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], ef_construction=5000, kind=hnsw);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, probes=3);
 CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=ivf);
 CREATE VIRTUAL TABLE e USING rec_index(v float32[3], metric=euclid);
 CREATE VIRTUAL TABLE e USING rec_index(v float32[3], metric=hamming);
 CREATE VIRTUAL TABLE e USING rec_index(v bit[8], metric=cosine);
-CREATE VIRTUAL TABLE e USING rec_index(v float32[3], codes=int8);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], codes=int4);
 CREATE VIRTUAL TABLE e USING rec_index(v float32[3], m=16);
 CREATE VIRTUAL TABLE e USING rec_index(v float32[3], ef_construction=200);
 CREATE VIRTUAL TABLE e USING rec_index(v float32[3], ef=10);
