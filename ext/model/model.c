@@ -24,6 +24,7 @@ static const rec_model_ops *const model_algorithms[] = {
     &als_ops,
     &content_ops,
     &hybrid_ops,
+    &itemknn_ops,
 };
 #define MODEL_N_ALGORITHMS (sizeof model_algorithms / sizeof model_algorithms[0])
 

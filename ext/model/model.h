@@ -218,6 +218,7 @@ const rec_model_ops *model_algorithm(const char *name); /* NULL if there is none
 void model_algorithm_names(char *out, size_t cap);      /* "popularity, als, ..." */
 
 extern const rec_model_ops popularity_ops, als_ops, content_ops, hybrid_ops;
+extern const rec_model_ops itemknn_ops;
 
 /* ---- popularity.c: also every model's fallback --------------------------------------------------------- */
 

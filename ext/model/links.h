@@ -1,0 +1,107 @@
+/* links.h - models that are lists of weighted neighbours: what itemknn and ease share.
+ *
+ *     links   the lists themselves, compact, in memory as stored         links.c
+ *     rated   interactions as numbers, seen from both sides              linked_data.c
+ *     linked  the trained model: users at query time, the stored form    linked.c
+ *
+ *     dataset --rated--> users x items --itemknn.c, ease.c--> links --linked--> scores
+ */
+#ifndef REC_LINKS_H
+#define REC_LINKS_H
+#include "model.h"
+
+/* ---- links.c ------------------------------------------------------------------------------ */
+
+#define LINKS_CHUNK \
+    64 /* rows in a chunk: one allocation, one piece of a parallel loop */
+#define LINKS_BLOCK 128 /* links that links_next hands out at most */
+typedef struct links_chunk {
+    uint8_t *data;                /* owned */
+    uint32_t at[LINKS_CHUNK + 1]; /* where rows begin */
+} links_chunk;
+typedef struct links {
+    uint32_t n_rows, n_cols;
+    size_t n_chunks;
+    links_chunk *chunk; /* owned */
+} links;
+rec_status links_init(links *l, uint32_t n_rows, uint32_t n_cols, rec_err *err);
+void links_clear(links *l);
+/* Appends one row to w: columns ascending, weights finite. */
+void links_encode(bytes_writer *w, const uint32_t *col, const float *weight, size_t n);
+/* The rows of chunk c, encoded one after the other into w (which is emptied, not freed); chunks
+ * may be set by different threads at once. */
+rec_status links_set_chunk(links *l, size_t c, bytes_writer *w, const uint32_t *at,
+                           rec_err *err);
+typedef struct links_reader {
+    const uint8_t *weight, *gap; /* borrowed from the links */
+    uint32_t left, next;
+    float scale;
+} links_reader;
+uint32_t links_row(const links *l, uint32_t row, links_reader *r); /* how many links */
+/* The next links, at most LINKS_BLOCK; 0 at the end. */
+size_t links_next(links_reader *r, uint32_t *col, float *weight);
+float links_find(const links *l, uint32_t row,
+                 uint32_t col); /* 0 if there is no link */
+size_t links_count(const links *l);
+size_t links_nbyte(const links *l);
+void links_write(const links *l, bytes_writer *w);
+rec_status links_read(bytes_reader *r, links *out, rec_err *err);
+rec_status links_check(const links *l, rec_err *err);
+
+/* ---- linked_data.c ------------------------------------------------------------------------- */
+
+typedef enum { CURVE_LOG, CURVE_LINEAR, CURVE_BINARY } value_curve;
+/* One side of the training data in compressed rows. */
+typedef struct rated_side {
+    size_t *ptr;     /* [n + 1] owned, as all below */
+    uint32_t *other; /* ascending within a row */
+    float *x;
+} rated_side;
+typedef struct rated {
+    uint32_t n_users, n_items;
+    size_t n;
+    rated_side user, item;
+} rated;
+
+/* ---- linked.c --------------------------------------------------------------------------------- */
+
+typedef struct linked {
+    rec_model base;
+    feedback_kind feedback;
+    value_curve curve;
+    bool is_mean;     /* explicit: mean over the neighbours, not their sum */
+    bool is_relative; /* similarity: the strongest neighbour of a row counts as 1 */
+    uint32_t n_items;
+    double mean;    /* explicit: of the ratings; implicit: of the weights */
+    double damping; /* is_mean: imagined similarity that says nothing */
+    float *bias;    /* [n_items] owned; explicit only */
+    links rows;     /* row: an item of the history; columns: what it speaks for */
+} linked;
+linked *linked_new(const rec_model_ops *ops, const dataset *d, rec_err *err);
+void linked_close(rec_model *m);
+/* Learns mean and biases, and turns the data into numbers: implicit by the curve (dislikes are
+ * left out), explicit less the biases of user and item. Of users with more than max_history
+ * items a hashed choice of that many counts. */
+rec_status rated_init(rated *r, linked *m, const dataset *d, size_t max_history,
+                      rec_err *err);
+void rated_clear(rated *r);
+/* What a rating or weight counts, and an explicit user's bias. */
+float linked_value(const linked *m, float weight);
+double linked_user_bias(const linked *m, const model_query *q);
+
+uint32_t linked_n_items(const rec_model *m);
+bool linked_knows(const rec_model *m, const model_query *q);
+rec_status linked_score(const rec_model *m, const model_query *q, const uint32_t *items,
+                        size_t n, float *out, rec_err *err);
+rec_status linked_similar(const rec_model *m, uint32_t item, float *out, rec_err *err);
+rec_status linked_explain(const rec_model *m, const model_query *q, uint32_t item,
+                          explain_fn fn, void *ctx, rec_err *err);
+float linked_cold_score(const rec_model *m, const model_query *q);
+const lsa *linked_language(const rec_model *m);
+rec_status linked_save(const rec_model *m, bytes_writer *w, rec_err *err);
+rec_status linked_load(const rec_model_ops *ops, bytes_reader *r, rec_model **out,
+                       rec_err *err);
+rec_status linked_check(const rec_model *m, rec_err *err);
+size_t linked_nbyte(const rec_model *m);
+
+#endif
