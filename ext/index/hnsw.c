@@ -333,8 +333,10 @@ static void hnsw_set_dirty(rec_index *base, uint32_t chunk, bool is_dirty) {
 
 static void hnsw_stats(const rec_index *base, index_stats *out) {
     const hnsw *ix = (const hnsw *)base;
-    *out = (index_stats){
-        .n_rows = ix->n_live, .n_delta = ix->n_delta, .n_levels = ix->top + 1};
+    *out = (index_stats){.n_rows = ix->n_live,
+                         .n_delta = ix->n_delta,
+                         .n_levels = ix->top + 1,
+                         .ef = ix->ef};
     size_t n_upper = 0;
     for (int l = 1; l <= HNSW_MAX_LEVEL; l++) n_upper += (size_t)l * ix->n_at[l];
     out->nbyte = sizeof *ix + arena_nbyte(&ix->vec) + arena_nbyte(&ix->node) +

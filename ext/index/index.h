@@ -70,6 +70,7 @@ typedef struct rec_index rec_index;       /* each kind derives: first member `op
 typedef struct index_stats {
     size_t n_rows, nbyte, n_delta; /* n_delta: rows not in the derived structure yet */
     int n_levels;
+    uint32_t ef; /* width of a search that names none; 0: the kind has no width */
 } index_stats;
 
 #define INDEX_CHUNK 64 /* slots of a saved chunk */

@@ -99,10 +99,13 @@ rec_status tf_filters(const char *function, const char *text, size_t nbyte,
 
 typedef struct tf_index {
     char *schema, *name, *key, *vector; /* owned; key: its column, or rowid */
+    char *arguments;                    /* owned; what stands in the brackets */
     char kind[16];
     bool is_cosine;
 } tf_index;
 void tf_index_clear(tf_index *ix);
+/* `arguments` of a tf_index, parsed; sq_args_clear. */
+rec_status tf_index_arguments(const char *s, sq_args *out, rec_err *err);
 /* fn may take what *ix owns (and zero it). schema, name: NULL = any. */
 typedef rec_status (*tf_index_fn)(void *ctx, tf_index *ix, rec_err *err);
 rec_status tf_index_each(sq_conn *c, const char *schema, const char *name,
@@ -114,7 +117,8 @@ rec_status tf_index_find(sq_conn *c, const char *name, bool *found, tf_index *ou
 /* ---- tf_recommend.c, tf_similar.c, tf_explain.c, tf_user.c, tf_models.c: table functions ----------------------------- */
 
 extern const tvf_def tf_recommend_def, tf_hybrid_def, tf_similar_def,
-    tf_similar_users_def, tf_explain_def, tf_user_def, tf_why_not_def, tf_models_def;
+    tf_similar_users_def, tf_explain_def, tf_user_def, tf_why_not_def, tf_models_def,
+    tf_index_stats_def;
 
 void fn_tools(sqlite3_context *ctx, int argc,
               sqlite3_value **argv); /* fn_tools.c: rec_tools() */

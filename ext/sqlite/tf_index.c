@@ -17,6 +17,7 @@ void tf_index_clear(tf_index *ix) {
     rec_free(ix->name);
     rec_free(ix->key);
     rec_free(ix->vector);
+    rec_free(ix->arguments);
     memset(ix, 0, sizeof *ix);
 }
 
@@ -51,7 +52,7 @@ static size_t argument_length(const char *s) {
 #define INDEX_MAX_ARGS 2100 /* SQLite's limit of columns is 2000 */
 
 /* The text between the brackets of USING rec_index(...) -> parsed arguments. */
-static rec_status split_arguments(const char *s, sq_args *out, rec_err *err) {
+rec_status tf_index_arguments(const char *s, sq_args *out, rec_err *err) {
     char **argv = NULL;
     size_t n = 3, cap = 0;
     rec_status st = rec_grow(&argv, &cap, 3, sizeof *argv, err);
@@ -110,7 +111,7 @@ static rec_status read_column(const char *definition, tf_index *out, rec_err *er
 
 static rec_status read_arguments(const char *s, tf_index *out, rec_err *err) {
     sq_args args = {0};
-    rec_status st = split_arguments(s, &args, err);
+    rec_status st = tf_index_arguments(s, &args, err);
     out->is_cosine = true; /* the default metric */
     rec_format(out->kind, sizeof out->kind, "flat");
     for (size_t i = 0; i < args.n && st == REC_OK; i++) {
@@ -147,7 +148,8 @@ static rec_status read_create(const char *schema, const char *name, const char *
     out->name = rec_strdup(name);
     if (!out->schema || !out->name) return rec_nomem(err);
     s += strcspn(s, "(");
-    return read_arguments(*s ? s + 1 : s, out, err);
+    out->arguments = rec_strdup(*s ? s + 1 : s);
+    return out->arguments ? read_arguments(out->arguments, out, err) : rec_nomem(err);
 }
 
 /* Call fn for the indexes of one schema, or of those named `only` (NULL: all). */

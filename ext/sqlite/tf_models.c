@@ -12,6 +12,8 @@
  */
 #include "tf.h"
 
+#define WAITING_WARN 10000 /* rows without links that are worth a word */
+
 enum {
     COL_SCHEMA,
     COL_NAME,
@@ -319,13 +321,31 @@ static rec_status count_index(listing *l, const tf_index *ix, rec_err *err) {
     return s;
 }
 
+/* Graph kinds: rows that every search compares one by one. */
+static rec_status check_waiting(listing *l, const tf_index *ix, rec_err *err) {
+    cell v;
+    char text[200];
+    rec_status s = sq_state_get(l->conn->db, ix->schema, ix->name, "waiting", &v, err);
+    if (s == REC_OK && v.type == CELL_INT && v.i > WAITING_WARN) {
+        rec_format(
+            text, sizeof text,
+            "%lld rows have no links yet, every search compares them one by one: "
+            "INSERT INTO %s(%s) VALUES ('optimize')",
+            (long long)v.i, ix->name, ix->name);
+        warn(l, text);
+    }
+    sq_cell_free(&v);
+    return s;
+}
+
 static rec_status add_index(void *ctx, tf_index *ix, rec_err *err) {
     listing *l = ctx;
     rec_err why = {0};
     row_start(l, ix->schema, ix->name, "index");
     l->row[COL_ALGORITHM] = cell_str(ix->kind);
     rec_status s = soften(l, count_index(l, ix, &why), &why, err);
-    rec_err unread = {0};
+    rec_err unread = {0}, hidden = {0};
+    if (s == REC_OK) s = soften(l, check_waiting(l, ix, &hidden), &hidden, err);
     if (s == REC_OK)
         s = soften(l, stored_bytes(l, ix->schema, ix->name, &unread), &unread, err);
     return s == REC_OK ? row_end(l, err) : s;
