@@ -9,42 +9,28 @@
  * floats, then either a bounded heap (k known) or one array for all (a stream, ordered lazily
  * by `ranking`). Inside, smaller keys are nearer: cosine 1 - cos, ip -dot, l2 squared, l1,
  * hamming; the root of l2 is taken when a row is handed out, which keeps the order.
+ * With codes=int8 or float16 most rows are turned away by a bound (flat_codes.c); rows, order
+ * and distances are the same, bit for bit.
  *
  * I1. n_rows is the number of set bits in live; bits at and beyond n_slots are 0.
  * I2. inverse[slot] is 1/|v|, or 0 for a zero vector (its cosine distance is 1).
- * I3. Order is (key, slot), the same with and without k.
+ * I3. Order is (key, slot), the same with and without k, with and without codes.
+ * I4. The code of a slot is what flat_codes_put makes of its vector.
  *
  * Cost: one kernel call a row; a query over 100 MB of vectors runs at the speed of memory.
  */
-#include "index.h"
-
-#include <math.h>
+#include "flat.h"
 
 #define FLAT_CHUNK_BYTES ((size_t)256 << 10)
-#define FLAT_POLL_WORDS  16 /* ask for interrupts every 1024 slots */
-
-typedef struct flat_index {
-    rec_index base;
-    vec_type type;
-    vec_metric metric;
-    uint32_t dim;
-    size_t nbyte;   /* of a row */
-    unsigned shift; /* rows in a chunk = 1 << shift */
-    uint8_t **chunk;
-    size_t n_chunks, cap_chunks;
-    uint64_t *live;
-    size_t cap_live; /* words */
-    float *inverse;
-    size_t cap_inverse;
-    size_t n_slots, n_rows;
-} flat_index;
 
 typedef struct flat_search {
     index_search base;
-    bool is_topk, want_root;
+    const flat_index *f;
+    bool is_topk, is_lazy; /* is_lazy: `rest` is ordered by lower bounds */
     topk best;
     ranking rest;
-    size_t at;
+    size_t at, n_met;
+    flat_query q; /* is_lazy */
 } flat_search;
 
 /* ---- storage ---------------------------------------------------------------------------- */
@@ -52,6 +38,7 @@ typedef struct flat_search {
 static void flat_close(rec_index *ix) {
     flat_index *f = (flat_index *)ix;
     if (f == NULL) return;
+    flat_codes_clear(f);
     for (size_t c = 0; c < f->n_chunks; c++) rec_free(f->chunk[c]);
     rec_free(f->chunk);
     rec_free(f->live);
@@ -76,17 +63,12 @@ static rec_status flat_open(rec_index **out, const index_cfg *cfg, rec_err *err)
     f->nbyte = vec_nbyte(cfg->type, cfg->dim);
     while (f->shift < 16 && (f->nbyte << (f->shift + 1)) <= FLAT_CHUNK_BYTES)
         f->shift++;
-    *out = &f->base;
-    return REC_OK;
-}
-
-static inline uint8_t *flat_row(const flat_index *f, size_t slot) {
-    return f->chunk[slot >> f->shift] +
-           (slot & (((size_t)1 << f->shift) - 1)) * f->nbyte;
-}
-
-static inline bool is_live(const flat_index *f, size_t slot) {
-    return slot < f->n_slots && (f->live[slot >> 6] >> (slot & 63) & 1);
+    rec_status s = flat_codes_init(f, cfg, err);
+    if (s == REC_OK)
+        *out = &f->base;
+    else
+        flat_close(&f->base);
+    return s;
 }
 
 static float inverse_norm(const flat_index *f, const void *v) {
@@ -125,7 +107,7 @@ static rec_status reserve(flat_index *f, uint32_t slot, rec_err *err) {
         if (fresh == NULL) return rec_nomem(err);
         f->chunk[f->n_chunks++] = fresh;
     }
-    return s;
+    return s == REC_OK ? flat_codes_reserve(f, slot, err) : s;
 }
 
 static rec_status flat_add(rec_index *ix, uint32_t slot, const void *v, rec_err *err) {
@@ -134,7 +116,8 @@ static rec_status flat_add(rec_index *ix, uint32_t slot, const void *v, rec_err 
     if (s != REC_OK) return s;
     memcpy(flat_row(f, slot), v, f->nbyte);
     if (f->metric == METRIC_COSINE) f->inverse[slot] = inverse_norm(f, v);
-    if (!is_live(f, slot)) f->n_rows++;
+    flat_codes_put(f, slot, v);
+    if (!flat_is_live(f, slot)) f->n_rows++;
     f->live[slot >> 6] |= (uint64_t)1 << (slot & 63);
     if (slot >= f->n_slots) f->n_slots = (size_t)slot + 1;
     return REC_OK;
@@ -143,28 +126,21 @@ static rec_status flat_add(rec_index *ix, uint32_t slot, const void *v, rec_err 
 static rec_status flat_remove(rec_index *ix, uint32_t slot, rec_err *err) {
     flat_index *f = (flat_index *)ix;
     (void)err;
-    if (!is_live(f, slot)) return REC_OK;
+    if (!flat_is_live(f, slot)) return REC_OK;
     f->live[slot >> 6] &= ~((uint64_t)1 << (slot & 63));
     memset(flat_row(f, slot), 0,
            f->nbyte); /* a deleted vector is gone from memory too */
+    flat_codes_wipe(f, slot);
     f->n_rows--;
     return REC_OK;
 }
 
 static const void *flat_get(const rec_index *ix, uint32_t slot) {
     const flat_index *f = (const flat_index *)ix;
-    return is_live(f, slot) ? flat_row(f, slot) : NULL;
+    return flat_is_live(f, slot) ? flat_row(f, slot) : NULL;
 }
 
 /* ---- distances --------------------------------------------------------------------------- */
-
-typedef struct flat_query {
-    const float *x;
-    const int8_t *i8;
-    const uint8_t *bits;
-    float inverse; /* of the query, cosine */
-    uint8_t *own;  /* stored form of the query */
-} flat_query;
 
 static rec_status query_init(flat_query *q, const flat_index *f, const index_query *iq,
                              rec_err *err) {
@@ -183,11 +159,6 @@ static rec_status query_init(flat_query *q, const flat_index *f, const index_que
     }
     return REC_OK;
 }
-
-#define FOR_BITS(j, mask)                                              \
-    for (uint64_t bits_ = (mask);                                      \
-         bits_ != 0 && ((j) = (unsigned)__builtin_ctzll(bits_), true); \
-         bits_ &= bits_ - 1)
 
 static void score_f32(const flat_index *f, const flat_query *q, size_t slot0,
                       uint64_t mask, float out[64]) {
@@ -246,20 +217,21 @@ static void score_word(const flat_index *f, const flat_query *q, size_t slot0,
         }
 }
 
-/* ---- search ------------------------------------------------------------------------------- */
-
-static inline uint64_t word_mask(const flat_index *f, const bitmap *allowed, size_t w) {
-    uint64_t mask = f->live[w];
-    if (allowed) mask &= w * 64 < allowed->n_bit ? allowed->word[w] : 0;
-    return mask;
+float flat_key(const flat_index *f, const flat_query *q, size_t slot) {
+    float out[64];
+    unsigned j = slot & 63;
+    score_word(f, q, slot - j, (uint64_t)1 << j, out);
+    return out[j];
 }
+
+/* ---- search ------------------------------------------------------------------------------- */
 
 static rec_status scan_topk(const flat_index *f, const flat_query *q,
                             const index_query *iq, topk *best, rec_err *err) {
     float out[64], bound = topk_bound(best);
     unsigned j;
     for (size_t w = 0; w * 64 < f->n_slots; w++) {
-        uint64_t mask = word_mask(f, iq->allowed, w);
+        uint64_t mask = flat_word(f, iq->allowed, w);
         if (w % FLAT_POLL_WORDS == 0) {
             rec_status s = run_check(iq->run, err);
             if (s != REC_OK) return s;
@@ -281,13 +253,13 @@ static rec_status scan_all(const flat_index *f, const flat_query *q,
                            const index_query *iq, ranking *rest, rec_err *err) {
     size_t n = 0, cap = 0;
     for (size_t w = 0; w * 64 < f->n_slots; w++)
-        cap += (size_t)__builtin_popcountll(word_mask(f, iq->allowed, w));
+        cap += (size_t)__builtin_popcountll(flat_word(f, iq->allowed, w));
     topk_entry *all = rec_array(cap, sizeof *all);
     if (all == NULL) return rec_nomem(err);
     float out[64];
     unsigned j;
     for (size_t w = 0; w * 64 < f->n_slots; w++) {
-        uint64_t mask = word_mask(f, iq->allowed, w);
+        uint64_t mask = flat_word(f, iq->allowed, w);
         rec_status s = w % FLAT_POLL_WORDS == 0 ? run_check(iq->run, err) : REC_OK;
         if (s != REC_OK) {
             rec_free(all);
@@ -308,25 +280,41 @@ static void flat_end(index_search *s) {
     if (fs == NULL) return;
     topk_clear(&fs->best);
     ranking_clear(&fs->rest);
+    rec_free(fs->q.own);
     rec_free(fs);
+}
+
+static rec_status search_codes(flat_search *fs, const index_query *iq, rec_err *err) {
+    rec_status s = flat_codes_scan(fs->f, iq, &fs->rest, err);
+    if (s != REC_OK) return s;
+    if (fs->is_topk) {
+        flat_codes_best(fs->f, &fs->q, &fs->rest, &fs->best);
+        ranking_clear(&fs->rest);
+        return REC_OK;
+    }
+    fs->q.own = rec_array(fs->f->dim, sizeof(float)); /* the caller's may go away */
+    if (fs->q.own == NULL) return rec_nomem(err);
+    memcpy(fs->q.own, iq->vector, fs->f->dim * sizeof(float));
+    fs->q.x = (const float *)(const void *)fs->q.own;
+    fs->is_lazy = true;
+    return REC_OK;
 }
 
 static rec_status flat_search_start(const rec_index *ix, const index_query *iq,
                                     index_search **out, rec_err *err) {
     const flat_index *f = (const flat_index *)ix;
     *out = NULL;
-    flat_query q = {0};
     flat_search *fs = rec_zeros(1, sizeof *fs);
     if (fs == NULL) return rec_nomem(err);
     fs->base.ops = &flat_ops;
-    fs->want_root = f->metric == METRIC_L2;
+    fs->f = f;
     fs->is_topk = iq->k > 0 && iq->k < f->n_rows; /* else: hand out everything anyway */
-    rec_status s = query_init(&q, f, iq, err);
+    rec_status s = query_init(&fs->q, f, iq, err);
     if (s == REC_OK && fs->is_topk) s = topk_init(&fs->best, iq->k, err);
     if (s == REC_OK)
-        s = fs->is_topk ? scan_topk(f, &q, iq, &fs->best, err)
-                        : scan_all(f, &q, iq, &fs->rest, err);
-    rec_free(q.own);
+        s = flat_codes_serve(f, iq) ? search_codes(fs, iq, err)
+            : fs->is_topk           ? scan_topk(f, &fs->q, iq, &fs->best, err)
+                                    : scan_all(f, &fs->q, iq, &fs->rest, err);
     if (s == REC_OK)
         *out = &fs->base;
     else
@@ -343,11 +331,13 @@ static bool flat_next(index_search *s, uint32_t *slot, float *distance,
     if (fs->is_topk) {
         if (fs->at == fs->best.n) return false;
         e = fs->best.a[fs->at++];
+    } else if (fs->is_lazy) {
+        if (!flat_codes_next(fs->f, &fs->q, &fs->rest, &fs->n_met, &e)) return false;
     } else if (!ranking_next(&fs->rest, &e)) {
         return false;
     }
     *slot = e.id;
-    *distance = fs->want_root ? sqrtf(e.value) : e.value;
+    *distance = flat_distance(fs->f, e.value);
     return true;
 }
 
@@ -364,6 +354,8 @@ static rec_status flat_check(const rec_index *ix, rec_err *err) {
         if (f->metric == METRIC_COSINE &&
             f->inverse[slot] != inverse_norm(f, flat_row(f, slot)))
             return rec_corrupt(err, "norm of slot %zu is wrong (I2)", slot);
+        if (!flat_codes_are_right(f, slot))
+            return rec_corrupt(err, "code of slot %zu is wrong (I4)", slot);
     }
     if (n != f->n_rows)
         return rec_corrupt(err, "%zu slots are in use, %zu were counted (I1)", n,
@@ -375,7 +367,8 @@ static void flat_stats(const rec_index *ix, index_stats *out) {
     const flat_index *f = (const flat_index *)ix;
     *out = (index_stats){.n_rows = f->n_rows};
     out->nbyte = f->n_chunks * (f->nbyte << f->shift) + f->cap_live * 8 +
-                 f->cap_inverse * 4 + f->cap_chunks * sizeof(void *) + sizeof *f;
+                 f->cap_inverse * 4 + f->cap_chunks * sizeof(void *) + sizeof *f +
+                 flat_codes_nbyte(f);
 }
 
 static const char *const flat_options[] = {"codes", NULL};

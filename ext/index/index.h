@@ -1,7 +1,7 @@
 /* index.h - vector indexes: near vectors by slot number.
  *
  *     index    registry of kinds, configuration, vector conversions    index.c
- *     flat     exact scan: the definition of every other kind           flat.c
+ *     flat     exact scan: the definition of every other kind           flat.c, flat_codes.c
  *     hnsw     a graph over the same vectors                            hnsw*.c, quant.c
  *     filter   typed columns beside the vectors, predicates -> bitmap   filter.c
  *
@@ -167,8 +167,11 @@ typedef struct recall_args {
 rec_status index_recall(const rec_index *ix, const index_cfg *cfg, const recall_args *a,
                         double *recall, rec_run *run, rec_err *err);
 
-/* ---- flat.c ---------------------------------------------------------------------------------- */
+/* ---- flat.c, flat_codes.c ---------------------------------------------------------------- */
 
+/* With codes=int8 or float16 a search reads those first and leaves out every row that a bound
+ * shows to be too far: rows, order and distances are those of codes=none, bit for bit.
+ * codes=bit is refused; types and metrics that gain nothing from a code go without. */
 extern const rec_index_ops flat_ops;
 
 /* ---- hnsw*.c, quant.c: a graph (Malkov & Yashunin 2018) --------------------------------- */
