@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The figures, one CSV line a case: name,commit,cpu,value. bench.sh [pattern] runs the cases whose name contains it.
-# Data: ../shared/data (a case without its data says so on stderr). Peers come from npm (skipped without it).
+# Data: ../shared/data (a case without its data says so on stderr). The vector index has index.sh.
 set -eu
 cd "$(dirname "$0")/../.."
 pattern=${1:-}
@@ -61,14 +61,6 @@ train_case gowalla.als64 "algorithm=als, factors=64, epochs=8, alpha0=0.01, lamb
 if want gowalla.als64.rec_recommend && [ -f $work/gowalla.db ]; then
   $work/bench queries $work/gowalla.db "$lib" "SELECT item FROM rec_recommend('m', ?1, 10)" 500 |
     while IFS=, read -r k v; do line "gowalla.als64.rec_recommend.$k" "$v"; done
-fi
-if want flat; then
-  vec=-
-  if command -v npm >/dev/null; then
-    (cd $work && [ -d package ] || { npm pack --silent sqlite-vec-linux-x64@0.1.9 >/dev/null && tar xzf sqlite-vec-linux-x64-0.1.9.tgz; }) 2>/dev/null || true
-    [ -f $work/package/vec0.so ] && vec=$PWD/$work/package/vec0
-  fi
-  $work/bench flat "$lib" "$vec" 100000 256 100 | while IFS=, read -r k v; do line "flat.100kx256.$k" "$v"; done
 fi
 if want llm_rewrite && [ -f ../shared/data/ml-latest-small/ratings.csv ]; then
   [ -f $work/movielens.db ] || MOVIELENS_DB=$PWD/$work/movielens.db examples/movielens/movielens.sh >/dev/null
