@@ -6,7 +6,7 @@
 #   BENCH_MILLION=1000000   rows of the case million, 0 leaves it out (2 GB of disk)
 # `build` leaves the tables that queries, cold, insert and halves use. Peers: libhnswlib-dev, and npm packages that are
 # fetched into build/bench/peers; one that is not there is left out, and says so.
-set -eu
+set -eu -o pipefail
 cd "$(dirname "$0")/../.."
 rows=${BENCH_ROWS:-100000} dim=${BENCH_DIM:-256} queries=${BENCH_QUERIES:-10000}
 rounds=${BENCH_ROUNDS:-7} builds=${BENCH_BUILDS:-3}
@@ -14,6 +14,7 @@ out=build/bench dir=build/bench/index-$rows-$dim-$queries values=build/bench/ind
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo none)
 cpu="$(nproc 2>/dev/null || echo 1) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1 | tr -s ' ,' ' ')"
 export REC_PROGRESS=0
+failed=0
 mkdir -p $out/peers "$dir"
 
 # The host program holds the pure layers (our graph from C), SQLite and, where there is a C++ compiler, hnswlib.
@@ -42,7 +43,7 @@ run() { # run <case> <dir> [option ...]: figures to stdout and to the values of 
     while IFS=, read -r key value; do
       echo "$key,$value" >>$values
       printf '%s,%s,%s,%s\n' "$key" "$commit" "${cpu:-unknown}" "$value"
-    done
+    done || { echo "index.sh: case $name failed in $where" >&2; failed=1; }
 }
 fresh() { # fresh <dir>: are its vectors there, and made by this generator?
   [ -f "$1/head" ] && [ "$1/head" -nt tests/bench/index_data.c ]
@@ -83,3 +84,4 @@ for name in "$@"; do
 done
 echo
 awk -F, -v rows=$rows -v dim=$dim -f tests/bench/index_table.awk $values
+exit $failed
