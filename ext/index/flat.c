@@ -371,6 +371,11 @@ static void flat_stats(const rec_index *ix, index_stats *out) {
                  flat_codes_nbyte(f);
 }
 
+static const char *flat_how(const index_search *s) {
+    (void)s;
+    return "scan";
+}
+
 static const char *const flat_options[] = {"codes", NULL};
 
 const rec_index_ops flat_ops = {
@@ -383,6 +388,7 @@ const rec_index_ops flat_ops = {
     .search = flat_search_start,
     .next = flat_next,
     .end = flat_end,
+    .how = flat_how,
     .check = flat_check,
     .stats = flat_stats,
     .close = flat_close,

@@ -341,8 +341,10 @@ rec_status hnsw_walk(const hnsw *ix, hnsw_scratch *s, const quant_query *q,
                      const walk_args *w, rec_err *err);
 
 /* Insert near[0..n) with key[0..n) into the pool (room was reserved), at most ef in all; what
- * falls out goes to the spill. Returns the first place that changed, ef if none did. */
-size_t hnsw_pool_take(hnsw_scratch *s, size_t n, uint32_t ef, bool want_spill);
+ * falls out goes to the spill. flag: 0, or CAND_DONE for what is not to be expanded, nor what
+ * falls out for it. Returns the first place that changed, ef if none did. */
+size_t hnsw_pool_take(hnsw_scratch *s, size_t n, uint32_t ef, bool want_spill,
+                      cand flag);
 
 /* ---- hnsw_filter.c: walks with two heaps, for filters and for going on -------------------- */
 
@@ -383,6 +385,7 @@ rec_status hnsw_search_start(const rec_index *ix, const index_query *q,
 bool hnsw_next(index_search *s, uint32_t *slot, float *distance, rec_status *status,
                rec_err *err);
 void hnsw_end(index_search *s);
+const char *hnsw_how(const index_search *s);
 rec_status hnsw_save(const rec_index *ix, uint32_t chunk, bytes_writer *w,
                      rec_err *err);
 rec_status hnsw_load(rec_index *ix, uint32_t chunk, bytes_reader *r, rec_err *err);

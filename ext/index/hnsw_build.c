@@ -91,7 +91,7 @@ static void add_mates(const build *b, hnsw_scratch *s, size_t i, int layer) {
     for (size_t j = 0; j < i; j++)
         if (b->level[j] >= layer) s->near[n++] = b->slot[j];
     quant_keys(b->ix, &s->query, s->near, n, s->key);
-    hnsw_pool_take(s, n, b->ix->ef_construction, false);
+    hnsw_pool_take(s, n, b->ix->ef_construction, false, 0);
 }
 
 static rec_status find_neighbours(build *b, hnsw_scratch *s, size_t i, rec_err *err) {

@@ -57,7 +57,7 @@ hnsw_plan hnsw_choose(const hnsw *ix, size_t n_allowed, bool is_filtered, size_t
 /* ---- neighbours ----------------------------------------------------------------------------------- */
 
 static inline bool is_allowed(const hnsw *ix, const bitmap *allowed, uint32_t slot) {
-    return ix->state[slot] == NODE_LINKED && (!allowed || bitmap_has(allowed, slot));
+    return hnsw_is_live(ix, slot) && (!allowed || bitmap_has(allowed, slot));
 }
 
 static size_t gather_all(const hnsw *ix, hnsw_scratch *s, uint32_t slot) {

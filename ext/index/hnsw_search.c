@@ -1,16 +1,19 @@
 /* hnsw_search.c - a search as a stream in strictly ascending (distance, slot).
  *
- *      graph batches      |  ef  |   2 ef   |     4 ef      | ...   then the exact rest
- *      exact distances    | sort |   sort   |     sort      |
- *                              \     |          /
- *      delta, all exact  ------ merge ----------------------->  rows, for as long as pulled
+ *      graph, by codes    |  ef  |   2 ef   |     4 ef      | ...   then the exact rest
+ *      delta, by codes    ---^
+ *      exact distances    | sort |   sort   |     sort      |      | all that is farther |
+ *                         ------------------------------------------->  rows, while pulled
  *
- * The first batch is the search of width ef; its rows get their exact distances and are
- * sorted. When they have been handed out, the walk goes on from what it has met and not
- * expanded, for twice as many rows, and so on. A row of a later batch that is nearer than one
- * already handed out is skipped: it is lost recall, and order stays strict. Rows of the delta
- * are all compared at the start, so none of them is ever lost. When the walk has nothing left,
- * or has met half of the graph, what remains beyond the last row is scanned exactly.
+ * The first batch is the search of width ef, then every row of the delta as if the walk had
+ * met it too: the ef best of both get their exact distances and are sorted. When they have
+ * been handed out, the walk goes on from what it has met and not expanded, for twice as many
+ * rows, and so on. A row of a later batch that is nearer than one already handed out is
+ * skipped: it is lost recall, and order stays strict. When the walk has nothing left, or has
+ * met half of the graph, what remains beyond the last row is scanned exactly.
+ *
+ * The delta comes after the walk, not before: rows of the delta near the query would fill the
+ * pool and end the walk before it has come down to their neighbours in the graph.
  *
  * Nothing here looks at k but the choice of the plan, which goes exact when at least half of
  * the rows that may be returned are asked for: below that, rows and their order are the same
@@ -40,10 +43,9 @@ typedef struct hnsw_search {
     size_t n_allowed;
     bool is_begun, is_walked; /* first batch is done; there is no further one */
     bool is_tail;             /* `rows` holds the exact rest */
-    bool has_last, has_delta_head;
-    ranking rows, delta; /* of the batch or the rest; of the delta */
-    topk_entry last, head, delta_head;
-    bool has_head;
+    ranking rows;             /* of the batch or the rest */
+    topk_entry last;
+    bool has_last;
 } hnsw_search;
 
 static bool comes_before(const topk_entry *a, const topk_entry *b) {
@@ -52,10 +54,11 @@ static bool comes_before(const topk_entry *a, const topk_entry *b) {
 
 /* ---- exact scans ------------------------------------------------------------------------------ */
 
-/* Linked slots that are allowed, and with want_delta those of the delta; beyond `last`. */
-static rec_status scan(hnsw_search *h, bool want_delta, ranking *out, rec_err *err) {
+/* All that is allowed and lies beyond `last`. */
+static rec_status scan(hnsw_search *h, rec_err *err) {
     const hnsw *ix = h->ix;
     size_t n = 0, n_words = (ix->n_slots + 63) / 64;
+    ranking_clear(&h->rows);
     topk_entry *a = rec_array(h->n_allowed, sizeof *a);
     rec_status rc = a ? REC_OK : rec_nomem(err);
     for (size_t w = 0; !rc && w < n_words; w++) {
@@ -63,35 +66,14 @@ static rec_status scan(hnsw_search *h, bool want_delta, ranking *out, rec_err *e
         if (w % POLL_WORDS == 0) rc = run_check(h->walk.run, err);
         for (; bits && !rc; bits &= bits - 1) {
             uint32_t slot = (uint32_t)(w * 64 + (unsigned)__builtin_ctzll(bits));
-            if (!want_delta && ix->state[slot] != NODE_LINKED) continue;
             topk_entry e = {exact_key(ix, &h->exact, slot), slot};
             if (h->has_last && !comes_before(&h->last, &e)) continue;
             if (n < h->n_allowed) a[n++] = e;
         }
     }
-    if (!rc) return ranking_init(out, a, n, err);
+    if (!rc) return ranking_init(&h->rows, a, n, err);
     rec_free(a);
     return rc;
-}
-
-static rec_status scan_delta(hnsw_search *h, rec_err *err) {
-    const hnsw *ix = h->ix;
-    if (ix->n_delta == 0) return REC_OK;
-    topk_entry *a = rec_array(ix->n_delta, sizeof *a);
-    if (!a) return rec_nomem(err);
-    size_t n = 0;
-    for (size_t i = 0; i < ix->n_delta; i++) {
-        uint32_t slot = ix->delta[i];
-        rec_status rc =
-            i % (POLL_WORDS * 64) == 0 ? run_check(h->walk.run, err) : REC_OK;
-        if (rc) {
-            rec_free(a);
-            return rc;
-        }
-        if (!h->allowed || bitmap_has(h->allowed, slot))
-            a[n++] = (topk_entry){exact_key(ix, &h->exact, slot), slot};
-    }
-    return ranking_init(&h->delta, a, n, err);
 }
 
 /* ---- batches from the graph -------------------------------------------------------------------- */
@@ -109,11 +91,30 @@ static rec_status rescore(hnsw_search *h, rec_err *err) {
     for (size_t i = 0; i < pool->n; i++) {
         uint32_t slot = cand_slot(pool->a[i]);
         if (i + AHEAD < pool->n) hnsw_fetch_vec(ix, cand_slot(pool->a[i + AHEAD]));
-        if (!hnsw_is_linked(ix, slot)) continue;
+        if (!hnsw_is_live(ix, slot)) continue;
         topk_entry e = {exact_key(ix, &h->exact, slot), slot};
         if (!h->has_last || comes_before(&h->last, &e)) a[n++] = e;
     }
     return ranking_init(&h->rows, a, n, err);
+}
+
+/* The delta joins what the walk has found. Nothing links to it, so it is not opened. */
+static rec_status meet_delta(hnsw_search *h, rec_err *err) {
+    const hnsw *ix = h->ix;
+    hnsw_scratch *s = h->s;
+    rec_status rc = cand_reserve(&s->spill, ix->n_delta, err);
+    for (size_t i = 0; i < ix->n_delta && !rc;) {
+        size_t n = 0;
+        for (; i < ix->n_delta && n < s->cap_near; i++) {
+            uint32_t slot = ix->delta[i];
+            bool is_wanted = !h->allowed || bitmap_has(h->allowed, slot);
+            if (is_wanted && !hnsw_seen(s, slot)) s->near[n++] = slot;
+        }
+        quant_keys(ix, &s->query, s->near, n, s->key);
+        hnsw_pool_take(s, n, (uint32_t)h->walk.width, true, CAND_DONE);
+        rc = run_check(h->walk.run, err);
+    }
+    return rc;
 }
 
 static rec_status first_batch(hnsw_search *h, rec_err *err) {
@@ -144,6 +145,7 @@ static rec_status next_batch(hnsw_search *h, rec_err *err) {
     rec_status rc = REC_OK;
     if (!h->is_begun) {
         rc = first_batch(h, err);
+        if (!rc && !h->is_walked) rc = meet_delta(h, err);
         h->is_begun = true;
     } else {
         rc = hnsw_to_heaps(ix, s, h->allowed, false, &n_kept, err);
@@ -160,7 +162,6 @@ void hnsw_end(index_search *base) {
     hnsw_search *h = (hnsw_search *)base;
     if (!h) return;
     ranking_clear(&h->rows);
-    ranking_clear(&h->delta);
     exact_clear(&h->exact);
     hnsw_scratch_put(h->ix, h->s);
     rec_free(h);
@@ -192,14 +193,13 @@ rec_status hnsw_search_start(const rec_index *base, const index_query *q,
     rec_status rc = exact_init(&h->exact, ix, q, err);
     if (!rc && h->plan == PLAN_EXACT) {
         h->is_tail = true;
-        rc = scan(h, true, &h->rows, err);
+        rc = scan(h, err);
     } else if (!rc) {
         rc = hnsw_scratch_get(ix, &h->s, err);
         if (!rc) {
             quant_from_query(&ix->q, &h->s->query, h->exact.x, h->exact.stored);
-            rc = scan_delta(h, err);
+            rc = next_batch(h, err);
         }
-        if (!rc) rc = next_batch(h, err);
     }
     if (rc)
         hnsw_end(&h->base);
@@ -210,36 +210,22 @@ rec_status hnsw_search_start(const rec_index *base, const index_query *q,
 
 /* ---- rows --------------------------------------------------------------------------------------------- */
 
-/* Fill h->head from the batches, then from the exact rest. */
-static rec_status fill_head(hnsw_search *h, rec_err *err) {
-    rec_status rc = REC_OK;
-    while (!h->has_head && !rc) {
-        h->has_head = ranking_next(&h->rows, &h->head);
-        if (h->has_head || h->is_tail) break;
-        if (!h->is_walked) {
-            rc = next_batch(h, err);
-        } else {
-            ranking_clear(&h->rows);
-            h->is_tail = true;
-            rc = scan(h, false, &h->rows, err);
-        }
+/* From the batches, then from the exact rest. */
+static bool next_row(hnsw_search *h, topk_entry *e, rec_status *status, rec_err *err) {
+    for (*status = REC_OK; !*status;) {
+        if (ranking_next(&h->rows, e)) return true;
+        if (h->is_tail) return false;
+        h->is_tail = h->is_walked;
+        *status = h->is_tail ? scan(h, err) : next_batch(h, err);
     }
-    return rc;
+    return false;
 }
 
 bool hnsw_next(index_search *base, uint32_t *slot, float *distance, rec_status *status,
                rec_err *err) {
     hnsw_search *h = (hnsw_search *)base;
-    for (;;) {
-        *status = fill_head(h, err);
-        if (*status) return false;
-        if (!h->has_delta_head)
-            h->has_delta_head = ranking_next(&h->delta, &h->delta_head);
-        if (!h->has_head && !h->has_delta_head) return false;
-        bool is_delta = h->has_delta_head &&
-                        (!h->has_head || comes_before(&h->delta_head, &h->head));
-        topk_entry e = is_delta ? h->delta_head : h->head;
-        *(is_delta ? &h->has_delta_head : &h->has_head) = false;
+    topk_entry e;
+    while (next_row(h, &e, status, err)) {
         h->last = e;
         h->has_last = true;
         if (!hnsw_is_live(h->ix, e.id)) continue; /* removed since the search began */
@@ -247,4 +233,13 @@ bool hnsw_next(index_search *base, uint32_t *slot, float *distance, rec_status *
         *distance = h->ix->q.metric == METRIC_L2 ? sqrtf(e.value) : e.value;
         return true;
     }
+    return false;
+}
+
+const char *hnsw_how(const index_search *base) {
+    const hnsw_search *h = (const hnsw_search *)base;
+    if (h->plan == PLAN_EXACT) return "exact scan";
+    if (h->is_tail) return "graph, then exact scan";
+    if (!h->allowed) return "graph";
+    return h->walk.mode == WALK_ALL ? "graph, filter in the walk" : "graph, two hops";
 }

@@ -220,14 +220,15 @@ static size_t pool_place(const cand *a, size_t n, cand c) {
     return lo;
 }
 
-size_t hnsw_pool_take(hnsw_scratch *s, size_t n, uint32_t ef, bool want_spill) {
+size_t hnsw_pool_take(hnsw_scratch *s, size_t n, uint32_t ef, bool want_spill,
+                      cand flag) {
     cand *a = s->pool.a;
     size_t first = ef;
     for (size_t i = 0; i < n; i++) {
-        cand c = cand_make(s->key[i], s->near[i]);
+        cand c = cand_make(s->key[i], s->near[i]) | flag;
         if (s->pool.n == ef) {
             cand last = a[s->pool.n - 1];
-            if (want_spill) s->spill.a[s->spill.n++] = c < last ? last : c;
+            if (want_spill) s->spill.a[s->spill.n++] = (c < last ? last : c) | flag;
             if (c >= last) continue;
             s->pool.n--;
         }
@@ -287,7 +288,7 @@ rec_status hnsw_walk(const hnsw *ix, hnsw_scratch *s, const quant_query *q,
         size_t n = expand(ix, s, w->layer, &at);
         quant_keys(ix, q, s->near, n, s->key);
         s->n_keys += n;
-        size_t first = hnsw_pool_take(s, n, w->ef, w->want_spill);
+        size_t first = hnsw_pool_take(s, n, w->ef, w->want_spill, 0);
         if (first < at) at = first;
     }
     return REC_OK;

@@ -23,11 +23,11 @@
 /* ---- index.c: configuration, conversions, registry -------------------------------------- */
 
 typedef struct index_cfg {
-    vec_type type;     /* element type that is stored */
-    vec_metric metric; /* METRIC_HAMMING if and only if type is VEC_BIT */
-    uint32_t dim;      /* VEC_MIN_DIM..VEC_MAX_DIM */
-    const char *kind;  /* "flat" */
-    const char *codes; /* what a search reads first: "none" ... (kinds may use it) */
+    vec_type type;                   /* element type that is stored */
+    vec_metric metric;               /* METRIC_HAMMING if and only if type is VEC_BIT */
+    uint32_t dim;                    /* VEC_MIN_DIM..VEC_MAX_DIM */
+    const char *kind;                /* "flat" */
+    const char *codes;               /* what a search reads first; NULL = "none" */
     uint32_t m, ef_construction, ef; /* graph kinds; 0 = default */
     uint64_t seed;
 } index_cfg;
@@ -77,8 +77,9 @@ typedef struct index_stats {
 
 typedef struct rec_index_ops {
     const char *name; /* as written in SQL: kind=flat */
-    /* Options of this kind beyond metric and kind, NULL-terminated; open() checks values. */
+    /* Names of the options that the kind takes beyond metric and kind, NULL at the end. */
     const char *const *options;
+    /* Refuses values that are out of range or do not go together (0: the default). */
     rec_status (*open)(rec_index **out, const index_cfg *cfg, rec_err *err);
     /* v: vec_nbyte(type, dim) bytes in stored form (index_encode). Replaces what the slot
      * held. Cosine kinds may keep a normalised copy or the norm. */
@@ -92,6 +93,8 @@ typedef struct rec_index_ops {
     bool (*next)(index_search *s, uint32_t *slot, float *distance, rec_status *status,
                  rec_err *err);
     void (*end)(index_search *s);
+    /* What the search has done so far, a constant for people: "scan", "graph, two hops" ... */
+    const char *(*how)(const index_search *s);
     rec_status (*check)(const rec_index *ix, rec_err *err);
     void (*stats)(const rec_index *ix, index_stats *out);
     void (*close)(rec_index *ix);

@@ -39,7 +39,7 @@ static size_t pad_to(size_t n, size_t unit) {
 
 static rec_status choose_kind(quant *z, const char *codes, rec_err *err) {
     static const char *const names[] = {"none", "float16", "int8", "bit"};
-    int kind = QUANT_I8;
+    int kind = QUANT_NONE;
     if (codes) {
         for (kind = 0; kind < 4 && strcmp(names[kind], codes) != 0;) kind++;
         if (kind == 4)

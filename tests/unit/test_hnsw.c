@@ -121,6 +121,24 @@ static double compare(const pair *p, size_t n_query, size_t k, uint32_t ef,
     return n_all ? (double)n_hit / (double)n_all : 1;
 }
 
+/* What open() must refuse of types, metrics and codes. */
+static bool goes_together(int type, int metric, int code) {
+    static const char *const codes[] = {"none", "float16", "int8", "bit"};
+    index_cfg cfg = {.type = (vec_type)type,
+                     .metric = (vec_metric)metric,
+                     .dim = 8,
+                     .codes = codes[code]};
+    rec_index *ix;
+    bool is_metric = (type == VEC_BIT) == (metric == METRIC_HAMMING);
+    bool is_code = code == 0 || (code == 1 && type == VEC_F32) ||
+                   (code == 2 && type != VEC_BIT && metric != METRIC_L1) ||
+                   (code == 3 && type != VEC_BIT);
+    CHECK(hnsw_ops.open(&ix, &cfg, NULL) ==
+          (is_metric && is_code ? REC_OK : REC_RANGE));
+    if (ix) hnsw_ops.close(ix);
+    return is_metric && is_code;
+}
+
 /* ---- every type, metric and code ---------------------------------------------------------- */
 
 static void test_kinds(void) {
@@ -129,7 +147,7 @@ static void test_kinds(void) {
     for (int type = VEC_F32; type <= VEC_BIT; type++)
         for (int metric = METRIC_COSINE; metric <= METRIC_HAMMING; metric++)
             for (int c = 0; c < 4; c++) {
-                if ((type == VEC_BIT) != (metric == METRIC_HAMMING)) continue;
+                if (!goes_together(type, metric, c)) continue;
                 index_cfg cfg = {.type = (vec_type)type,
                                  .metric = (vec_metric)metric,
                                  .dim = type == VEC_BIT ? 100 : 37,
@@ -251,6 +269,96 @@ static void test_filters(void) {
     pair_free(&p);
 }
 
+/* Rows of the delta come through the same pool: with exact codes none of the nearest is lost,
+ * whatever the filter; and a stream hands out each once. */
+static void test_delta(void) {
+    static const char *const codes[] = {"none", "int8", "float16", "bit"};
+    static rows a, b;
+    seed_t seed = 73;
+    for (int c = 0; c < 8; c++) {
+        index_cfg cfg = {.dim = 24, .codes = codes[c / 2], .m = 8};
+        cfg.ef_construction = 60;
+        cfg.metric = (vec_metric)(c % 3);
+        pair p = pair_new(cfg, 3900, &seed);
+        CHECK(p.h->ops->link(p.h, 3000, NULL, NULL) == REC_OK);
+        for (uint32_t i = 5; i < 3000; i += 70) pair_put(&p, i, &seed);
+        check_ok(p.h);
+        for (unsigned share = 100; share >= 6; share /= 2) {
+            bitmap f;
+            CHECK(bitmap_init(&f, 3900, share == 100, NULL) == REC_OK);
+            for (uint32_t i = 0; i < 3900 && share < 100; i++)
+                if (unit_rand(&seed) % 100 < share) bitmap_set(&f, i);
+            double recall = compare(&p, 20, 10, 40, share < 100 ? &f : NULL, &seed);
+            if (recall < (c >= 6 ? 0 : 0.9))
+                fprintf(stderr, "delta, %s, %u %%: %.3f\n", cfg.codes, share, recall);
+            CHECK(recall >= (c >= 6 ? 0 : 0.9));
+            float x[24];
+            index_query q;
+            query_of(&p, &seed, &q, x, NULL);
+            q.allowed = share < 100 ? &f : NULL;
+            b.n = pull(p.f, &q, N_PULL, b.slot, b.d);
+            q.ef = 30;
+            a.n = pull(p.h, &q, N_PULL, a.slot, a.d);
+            size_t n_late = 0, j = 0;
+            for (size_t i = 0; i < a.n; i++) { /* each once: order is strict */
+                while (j < b.n && b.slot[j] != a.slot[i]) j++;
+                CHECK(j < b.n);
+            }
+            for (size_t i = 0; c < 2 && i < 30 && i < b.n; i++) {
+                bool is_delta = b.slot[i] >= 3000, is_there = false;
+                for (size_t k = 0; k < a.n; k++) is_there |= a.slot[k] == b.slot[i];
+                n_late += is_delta && !is_there;
+            }
+            CHECK(n_late == 0);
+            bitmap_clear(&f);
+        }
+        pair_free(&p);
+    }
+}
+
+static bool does(const pair *p, index_query *q, const char *how, size_t n_pull) {
+    index_search *s;
+    uint32_t slot;
+    float d;
+    rec_status rc;
+    CHECK(p->h->ops->search(p->h, q, &s, NULL) == REC_OK);
+    for (size_t i = 0; i < n_pull && p->h->ops->next(s, &slot, &d, &rc, NULL);) i++;
+    bool is_same = strcmp(p->h->ops->how(s), how) == 0;
+    if (!is_same) fprintf(stderr, "how: %s, not %s\n", p->h->ops->how(s), how);
+    p->h->ops->end(s);
+    return is_same;
+}
+
+static void test_how(void) {
+    seed_t seed = 79;
+    index_cfg cfg = {.dim = 16, .codes = "int8", .m = 8, .ef_construction = 60};
+    pair p = pair_new(cfg, 6000, &seed);
+    CHECK(p.h->ops->link(p.h, 5900, NULL, NULL) == REC_OK);
+    bitmap f;
+    CHECK(bitmap_init(&f, 6000, false, NULL) == REC_OK);
+    float x[16];
+    index_query q;
+    query_of(&p, &seed, &q, x, NULL);
+    q.ef = 20;
+    CHECK(does(&p, &q, "graph", 10) && does(&p, &q, "graph, then exact scan", 6000));
+    q.k = 5000;
+    CHECK(does(&p, &q, "exact scan", 10));
+    q.k = 10;
+    q.allowed = &f;
+    CHECK(does(&p, &q, "exact scan", 10));
+    for (uint32_t i = 0; i < 6000; i += 4) bitmap_set(&f, i);
+    CHECK(does(&p, &q, "graph, two hops", 10));
+    for (uint32_t i = 0; i < 6000; i += 2) bitmap_set(&f, i);
+    CHECK(does(&p, &q, "graph, filter in the walk", 10));
+    bitmap_clear(&f);
+    index_search *s;
+    q.allowed = NULL;
+    CHECK(p.f->ops->search(p.f, &q, &s, NULL) == REC_OK);
+    CHECK(strcmp(p.f->ops->how(s), "scan") == 0);
+    p.f->ops->end(s);
+    pair_free(&p);
+}
+
 /* Wider than the sorted pool goes: two heaps. */
 static void test_wide(void) {
     seed_t seed = 47;
@@ -271,6 +379,7 @@ static void test_largest(void) {
         for (int j = 0; j < DIM; j++) v[i][j] = j < i * 200 ? -128 : 127;
     for (int c = 0; c < 4; c++)
         for (int metric = METRIC_COSINE; metric <= METRIC_L1; metric++) {
+            if (!goes_together(VEC_I8, metric, c)) continue;
             index_cfg cfg = {.type = VEC_I8,
                              .metric = (vec_metric)metric,
                              .dim = DIM,
@@ -877,6 +986,16 @@ static void test_options(void) {
     cfg.ef_construction = 0;
     cfg.codes = "pq";
     CHECK(hnsw_ops.open(&h, &cfg, &err) == REC_RANGE);
+    CHECK(strcmp(err.msg,
+                 "codes=pq does not go with float32 vectors and metric=cosine; "
+                 "allowed: none, float16, int8, bit") == 0);
+    cfg.codes = NULL;
+    cfg.ef = 2000000;
+    CHECK(hnsw_ops.open(&h, &cfg, &err) == REC_RANGE);
+    CHECK(strcmp(err.msg, "ef=2000000 is not allowed, use 1 to 1000000") == 0);
+    cfg.ef = 0;
+    CHECK(strcmp(hnsw_ops.options[4], "seed") == 0 && !hnsw_ops.options[5]);
+    CHECK(strcmp(flat_ops.options[0], "codes") == 0 && !flat_ops.options[1]);
     cfg.codes = "bit";
     cfg.metric = METRIC_HAMMING;
     CHECK(hnsw_ops.open(&h, &cfg, &err) == REC_RANGE);
@@ -904,6 +1023,8 @@ int main(int argc, char **argv) {
         {"stream", test_stream},
         {"open", test_open_searches},
         {"filters", test_filters},
+        {"delta", test_delta},
+        {"how", test_how},
         {"wide", test_wide},
         {"largest", test_largest},
         {"changes", test_changes},
