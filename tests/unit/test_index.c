@@ -5,9 +5,9 @@
 static void test_kinds(void) {
     char names[50];
     CHECK(index_kind("flat") == &flat_ops);
-    CHECK(index_kind("hnsw") == NULL);
+    CHECK(index_kind("hnsw") == &hnsw_ops && index_kind("ivf") == NULL);
     index_kind_names(names, sizeof names);
-    CHECK(strcmp(names, "flat") == 0);
+    CHECK(strcmp(names, "flat, hnsw") == 0);
 }
 
 static void test_bitmap(void) {
