@@ -358,6 +358,8 @@ typedef struct rsvd_args {
     uint32_t rank, oversample;
     int n_power;
     uint64_t seed;
+    const mat
+        *start; /* n_cols x any: directions to begin with; NULL = random (borrowed) */
     const char *phase; /* progress */
 } rsvd_args;
 rec_status rsvd(const rsvd_args *args, mat *u, float *s, mat *v, rec_run *run,

@@ -6,7 +6,7 @@
  *
  *     A  n_rows x n_cols (sparse)       p = rank + oversample columns are carried along
  *
- *     Y = A G                 G random normal, n_cols x p
+ *     Y = A G                 G random normal, n_cols x p; or directions known from before
  *     Q = orth(Y)
  *     n_power times:          Z = orth(A^T Q),  Q = orth(A Z)
  *     B^T = A^T Q             n_cols x p
@@ -55,6 +55,10 @@ static rec_status start_random(job *j) {
         rng_seed(&r, j->args->seed, i);
         float *row = mat_row(&j->z, i);
         for (uint32_t k = 0; k < j->p; k++) row[k] = (float)rng_normal(&r);
+        const mat *start = j->args->start;
+        if (start)
+            memcpy(row, mat_row(start, i),
+                   (start->dim < j->p ? start->dim : j->p) * sizeof *row);
         if (i % 1024 == 0) rc = run_check(j->run, j->err);
     }
     return rc;

@@ -22,6 +22,7 @@
 static const rec_model_ops *const model_algorithms[] = {
     &popularity_ops,
     &als_ops,
+    &graph_ops,
     &content_ops,
     &hybrid_ops,
     &itemknn_ops,

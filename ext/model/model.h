@@ -176,7 +176,9 @@ typedef struct model_fit_args {
     const dataset *data;
     const model_options *options;
     uint64_t seed;
-    const rec_model *previous; /* warm start; NULL */
+    const rec_model *previous;     /* warm start; NULL */
+    const uint32_t *previous_item; /* [n_items] their numbers in previous, KEYS_NONE for
+                                      new ones; NULL = the same numbers (borrowed) */
     rec_run *run;
 } model_fit_args;
 
@@ -217,7 +219,7 @@ struct rec_model { /* first member of every algorithm's own struct */
 const rec_model_ops *model_algorithm(const char *name); /* NULL if there is none */
 void model_algorithm_names(char *out, size_t cap);      /* "popularity, als, ..." */
 
-extern const rec_model_ops popularity_ops, als_ops, content_ops, hybrid_ops;
+extern const rec_model_ops popularity_ops, als_ops, content_ops, hybrid_ops, graph_ops;
 extern const rec_model_ops itemknn_ops;
 
 /* ---- popularity.c: also every model's fallback --------------------------------------------------------- */

@@ -76,6 +76,8 @@ static const char base_tables[] =
     "CREATE VIRTUAL TABLE stars USING rec_model(algorithm=als, factors=2, epochs=1, " \
     "interactions=ratings, user=user_id, item=movie_id, value=rating, "               \
     "feedback=explicit);"                                                             \
+    "CREATE VIRTUAL TABLE web USING rec_model(algorithm=graph, filter=bspm, "         \
+    "factors=2, interactions=ratings, user=user_id, item=movie_id);"                  \
     "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, "                  \
     "embedder='lsa(4)', items=movies, item=movie_id, title=title, text='title, "      \
     "overview', facets='genres[|], year', interactions=ratings, user=user_id, "       \
@@ -85,12 +87,14 @@ static const char base_tables[] =
 #define TRAIN_MODELS                                                    \
     "INSERT INTO pop(pop) VALUES ('train'); SELECT rec_train('taste');" \
     "INSERT INTO stars(stars) VALUES ('train');"                        \
+    "INSERT INTO web(web) VALUES ('train');"                            \
     "INSERT INTO about(about) VALUES ('train'); SELECT rec_train('reader');"
 
 #define MODELS CREATE_MODELS TRAIN_MODELS
 #define CHECK_MODELS                                                                   \
     "INSERT INTO pop(pop) VALUES ('integrity-check'); INSERT INTO taste(taste) "       \
     "VALUES ('integrity-check'); INSERT INTO stars(stars) VALUES ('integrity-check');" \
+    "INSERT INTO web(web) VALUES ('integrity-check');"                                 \
     "INSERT INTO about(about) VALUES ('integrity-check'); INSERT INTO reader(reader) " \
     "VALUES ('integrity-check');"
 
@@ -123,6 +127,8 @@ static const scenario scenarios[] = {
      "LIMIT 2;"
      "SELECT user, item, score, source FROM taste WHERE k = 1;"
      "SELECT item, score FROM about WHERE history = '[1,2]' AND item IN (3,4,5);"
+     "SELECT item FROM web WHERE user = 2 AND k = 2; SELECT item FROM "
+     "rec_similar('web', 1, 2);"
      "SELECT item FROM stars WHERE user = 2 AND k = 2; SELECT item FROM pop WHERE user "
      "= 77 AND k = 2;"
      "INSERT INTO ratings VALUES (9, 3, 5, 200); INSERT INTO movies VALUES (6, 'Zeta', "
