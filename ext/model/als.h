@@ -36,6 +36,15 @@ float als_standard_rating(const als *m, float value);
 /* The penalty of a row that has n weights and n_other rows on the other side. */
 float als_row_lambda(const als *m, const float *weight, size_t n, size_t n_other);
 
+/* A user's vector from their history: x[factors] and, explicit, their bias x[factors]. */
+rec_status als_fold(const als *m, const model_query *q, float *x, rec_err *err);
+/* What such a vector gives an item of the model, exactly as als_ops.score. */
+float als_item_score(const als *m, const float *x, uint32_t item);
+
+/* als_block.c: als_ops.best */
+rec_status als_best(const rec_model *model, const model_best *b, rec_run *run,
+                    rec_err *err);
+
 /* als.c */
 rec_status als_fit(const model_fit_args *a, rec_model **out, rec_err *err);
 #endif

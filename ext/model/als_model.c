@@ -140,10 +140,32 @@ static float finite_or(double x, double otherwise) {
     return isfinite((float)x) ? (float)x : (float)otherwise;
 }
 
+rec_status als_fold(const als *m, const model_query *q, float *x, rec_err *err) {
+    folded f;
+    rec_status st = fold_in(m, q, false, &f, err);
+    if (st) return st;
+    memcpy(x, f.x, ((size_t)m->factors + 1) * sizeof *x);
+    folded_clear(&f);
+    return REC_OK;
+}
+
+/* The score that belongs to the product of user and item. */
+static float scale_score(const als *m, const float *x, uint32_t item, float product) {
+    double s = product;
+    if (als_is_explicit(m))
+        s = m->mean + m->deviation *
+                          (s + x[m->factors] + (item < m->n_items ? m->bias[item] : 0));
+    return finite_or(s, m->mean);
+}
+
+float als_item_score(const als *m, const float *x, uint32_t item) {
+    return scale_score(m, x, item,
+                       vec_kernels()->dot(mat_row(&m->items, item), x, m->factors));
+}
+
 static rec_status als_score(const rec_model *model, const model_query *q,
                             const uint32_t *items, size_t n, float *out, rec_err *err) {
     const als *m = als_self(model);
-    const rec_kernels *k = vec_kernels();
     folded f;
     for (size_t i = 0; i < n; i++) out[i] = 0;
     rec_status st = fold_in(m, q, false, &f, err);
@@ -152,13 +174,10 @@ static rec_status als_score(const rec_model *model, const model_query *q,
     if (whole) mat_times_vec(&m->items, f.x, out);
     for (size_t i = 0; i < n; i++) {
         uint32_t item = items ? items[i] : (uint32_t)i;
-        bool has_row = item < m->n_items;
-        double s = out[i];
-        if (!whole && has_row) s = k->dot(mat_row(&m->items, item), f.x, m->factors);
-        if (als_is_explicit(m))
-            s = m->mean +
-                m->deviation * (s + f.x[m->factors] + (has_row ? m->bias[item] : 0));
-        out[i] = finite_or(s, m->mean);
+        if (!whole && item < m->n_items)
+            out[i] = als_item_score(m, f.x, item);
+        else
+            out[i] = scale_score(m, f.x, item, out[i]);
     }
     folded_clear(&f);
     return REC_OK;
@@ -352,6 +371,7 @@ const rec_model_ops als_ops = {
     .n_items = als_n_items,
     .knows = als_knows,
     .score = als_score,
+    .best = als_best,
     .similar = als_similar,
     .explain = als_explain,
     .cold_score = als_cold_score,

@@ -4,6 +4,7 @@
  *     signal     what an interaction row means: weight, age, liked       signal.c
  *     dataset    rows -> users x items, in compressed rows               dataset.c
  *     popularity als content                                             <name>.c
+ *     topdot     the best items of many users at once, by their vectors  topdot.c
  *     hybrid     calibrate and blend the scores of other models          hybrid.c
  *     metrics    recall, ndcg: the evaluator                             metrics.c
  *
@@ -182,6 +183,16 @@ typedef struct model_fit_args {
     rec_run *run;
 } model_fit_args;
 
+/* The best items of several users: see rec_model_ops.best. Everything is borrowed. */
+typedef struct model_best {
+    const model_query *query; /* [n] of which the model knows something */
+    const bitmap *allowed;    /* [n] over the items of the model */
+    const uint32_t
+        *place;  /* [n_items] unique: the smaller goes first among equal scores */
+    topk *found; /* [n] receives (-score, place), may hold entries already */
+    size_t n;
+} model_best;
+
 typedef struct rec_model_ops {
     const char *name; /* algorithm=als */
     unsigned needs;   /* MODEL_NEEDS_* */
@@ -195,6 +206,11 @@ typedef struct rec_model_ops {
      * larger is better. Thread-safe for different out. */
     rec_status (*score)(const rec_model *m, const model_query *q, const uint32_t *items,
                         size_t n, float *out, rec_err *err);
+    /* May be NULL. For every user of b what pushing the scores of their allowed items, as `score`
+     * gives them, would leave in found. On the threads of run; memory: bounded, of the order of n
+     * users. */
+    rec_status (*best)(const rec_model *m, const model_best *b, rec_run *run,
+                       rec_err *err);
     /* out[n_items]: similarity to `item`, in [-1,1]. */
     rec_status (*similar)(const rec_model *m, uint32_t item, float *out, rec_err *err);
     rec_status (*explain)(const rec_model *m, const model_query *q, uint32_t item,
@@ -227,6 +243,25 @@ extern const rec_model_ops itemknn_ops;
 /* Damped popularity of an item, comparable across items: implicit sum of decayed weights / users;
  * explicit damped mean (prior_weight ratings at the global mean). */
 float popularity_score(const rec_model *m, uint32_t item);
+
+/* ---- topdot.c: the best rows of a matrix for many vectors at once --------------------------- */
+
+/* score(v, row) = scale * (x_v . row + bias[row]) + shift[v], up to rounding; what is kept is exactly what
+ * `score` says. */
+typedef struct topdot {
+    const mat *rows;
+    const float *bias; /* [n_rows] or NULL */
+    const float *x;    /* [n] vectors, `stride` floats apart */
+    size_t n, stride;
+    double scale;                                            /* > 0 */
+    const double *shift;                                     /* [n] or NULL */
+    float (*score)(const void *ctx, size_t v, uint32_t row); /* any thread */
+    const void *ctx;
+    const bitmap *allowed; /* [n] over rows */
+    const uint32_t *place; /* [n_rows] */
+    topk *found;           /* [n] receives (-score, place) */
+} topdot;
+rec_status topdot_run(const topdot *t, rec_run *run, rec_err *err);
 
 /* ---- spd.c: small symmetric positive definite systems -------------------------------------- */
 

@@ -323,6 +323,9 @@ rec_status sq_source_check(sq_conn *c, const char *schema, const char *table,
 rec_status sq_source_rules(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
                            const rec_key *user /* NULL: nobody */, key_affinity item,
                            const catalog *items, bitmap *allowed, rec_err *err);
+/* Do they depend on the user? */
+rec_status sq_source_rules_personal(sq_conn *c, const char *schema,
+                                    const sq_model_cfg *cfg, bool *yes, rec_err *err);
 
 /* ---- sq_catalog.c ----------------------------------------------------------------------------------------- */
 
@@ -526,6 +529,19 @@ typedef struct sq_scores { /* one score for every item of the catalogue */
     uint8_t *source;            /* [n] score_source, owned */
     float *cf, *content, *gate; /* [n] owned, hybrids only, NaN where absent */
 } sq_scores;
+/* A question in the numbers of the model of the view, and what it points to (owned). */
+typedef struct sq_asked {
+    model_query q;
+    interaction *row;
+    uint32_t *item;
+    float *weight, *value;
+    double *time;
+    bytes_writer text;
+} sq_asked;
+rec_status sq_ask(const sq_view *v, const sq_profile *p, sq_asked *out, rec_err *err);
+void sq_asked_clear(sq_asked *a);
+/* What the scores of a model that knows the asker are called. */
+score_source sq_model_source(const sq_view *v, const sq_profile *p);
 rec_status sq_score(sq_view *v, const sq_profile *p, rec_run *run, sq_scores *out,
                     rec_err *err);
 void sq_scores_clear(sq_scores *s);
@@ -539,6 +555,9 @@ rec_status sq_rank(const sq_view *v, const sq_scores *s, const bitmap *allowed,
                    int64_t most, ranking *out, rec_err *err);
 /* The next best: catalogue number and score. false at the end. */
 bool sq_rank_next(const sq_view *v, ranking *r, uint32_t *item, float *score);
+/* Does any rule of the view or its members depend on who asks? If not, sq_allowed without unseen is the same for
+ * everybody. */
+rec_status sq_rules_personal(const sq_view *v, bool *yes, rec_err *err);
 /* How well the words of the sentence match in the FTS5 table of lexical=: out[items], 0 where they do not. */
 rec_status sq_lexical(const sq_view *v, const sq_who *who, float *out, rec_err *err);
 /* What made the score: calls fn with catalogue item numbers (kind "item"), facets, terms. */
@@ -547,6 +566,35 @@ rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn
 /* out[n_items of the catalogue]: similarity to item, NaN where unknown. */
 rec_status sq_similar(sq_view *v, uint32_t item, float *out, score_source *source,
                       rec_err *err);
+
+/* ---- sq_block.c: the best items of many users at once -------------------------------------------------- */
+
+typedef struct sq_block_user {
+    rec_key key;
+    char *text;         /* owned: the key, if it is text */
+    sq_profile profile; /* owned */
+    bitmap allowed;     /* owned; over the items of the catalogue */
+    topk found;      /* owned; after sq_block_score: the best, as entries of sq_rank */
+    uint8_t *source; /* owned; [found.n] score_source of each */
+} sq_block_user;
+typedef struct sq_block {
+    sq_view *view;       /* borrowed */
+    size_t k;            /* rows a user, at most */
+    sq_block_user *user; /* [cap] owned; n of them are in use */
+    size_t n, cap;
+    uint32_t *place; /* [items of the model] owned: place of the item in tie_item */
+    uint32_t *cold;  /* [n_cold] owned: items of which the model has no row */
+    size_t n_cold;
+    bool is_same; /* items of the model and of the catalogue have the same numbers */
+} sq_block;
+rec_status sq_block_init(sq_block *b, sq_view *v, size_t k, rec_err *err);
+/* Room for one more: *out is cleared, the caller fills key, profile and allowed. */
+rec_status sq_block_add(sq_block *b, const rec_key *key, sq_block_user **out,
+                        rec_err *err);
+/* The lists of all users, on all cores: what sq_score and sq_rank would give each of them. */
+rec_status sq_block_score(sq_block *b, rec_run *run, rec_err *err);
+void sq_block_empty(sq_block *b); /* no users */
+void sq_block_clear(sq_block *b);
 
 /* ---- sq_train.c --------------------------------------------------------------------------------------------- */
 

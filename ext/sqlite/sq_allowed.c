@@ -132,6 +132,13 @@ static rec_status apply_rules(sq_view *v, const sq_view *rules, const rec_key *u
     return s;
 }
 
+rec_status sq_rules_personal(const sq_view *v, bool *yes, rec_err *err) {
+    rec_status s = sq_source_rules_personal(v->conn, v->schema, &v->cfg, yes, err);
+    for (size_t m = 0; m < v->n_member && s == REC_OK && !*yes; m++)
+        s = sq_rules_personal(v->member[m].view, yes, err);
+    return s;
+}
+
 static rec_status apply_request(sq_view *v, const query_request *r, bitmap *allowed,
                                 rec_err *err) {
     rec_status s = filters_apply(&r->filters, v->items, allowed, err);

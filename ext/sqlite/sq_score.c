@@ -75,16 +75,7 @@ static rec_status scores_init(sq_scores *s, size_t n, bool is_hybrid, rec_err *e
 
 /* ---- the question, in the numbers of a model ------------------------------------------------------- */
 
-typedef struct asked { /* a model_query and what it points to */
-    model_query q;
-    interaction *row;
-    uint32_t *item; /* owned, like those below */
-    float *weight, *value;
-    double *time;
-    bytes_writer text;
-} asked;
-
-static void asked_clear(asked *a) {
+void sq_asked_clear(sq_asked *a) {
     rec_free(a->row);
     rec_free(a->item);
     rec_free(a->weight);
@@ -94,7 +85,7 @@ static void asked_clear(asked *a) {
 }
 
 /* The sentence, and what a rewrite added to it. */
-static rec_status ask_text(const sq_who *who, asked *a, rec_err *err) {
+static rec_status ask_text(const sq_who *who, sq_asked *a, rec_err *err) {
     const query_request *r = who->request;
     const char *query = who->query;
     size_t n = who->n_query;
@@ -118,7 +109,7 @@ static rec_status ask_text(const sq_who *who, asked *a, rec_err *err) {
     return REC_OK;
 }
 
-static rec_status ask(const sq_view *v, const sq_profile *p, asked *a, rec_err *err) {
+rec_status sq_ask(const sq_view *v, const sq_profile *p, sq_asked *a, rec_err *err) {
     size_t n;
     memset(a, 0, sizeof *a);
     rec_status s = sq_profile_for_model(v, p, &a->row, &n, err);
@@ -151,7 +142,7 @@ static bool has_request(const sq_who *who) {
 
 /* ---- one model ------------------------------------------------------------------------------------------- */
 
-static score_source source_of(const sq_view *v, const sq_profile *p) {
+score_source sq_model_source(const sq_view *v, const sq_profile *p) {
     if (v->cfg.ops == &popularity_ops) return SOURCE_POPULARITY;
     if (v->cfg.ops->needs & MODEL_NEEDS_TEXT) return SOURCE_CONTENT;
     return p->is_fresh ? SOURCE_FOLD_IN : SOURCE_MODEL;
@@ -183,23 +174,23 @@ static float cold_of(const rec_model *m, const model_query *q) {
 
 static rec_status score_model(sq_view *v, const sq_profile *p, sq_scores *out,
                               rec_err *err) {
-    asked a;
+    sq_asked a;
     float *raw = NULL;
     size_t n_raw;
     rec_status s = scores_init(out, catalog_n_items(v->items), false, err);
     if (s != REC_OK) return s;
-    s = ask(v, p, &a, err);
+    s = sq_ask(v, p, &a, err);
     if (s == REC_OK && v->model->ops->knows(v->model, &a.q)) {
         s = run_model(v->model, &a.q, &raw, &n_raw, err);
         if (s == REC_OK)
-            spread(v, raw, n_raw, cold_of(v->model, &a.q), source_of(v, p), out);
+            spread(v, raw, n_raw, cold_of(v->model, &a.q), sq_model_source(v, p), out);
     } else if (s == REC_OK) {
         s = run_model(v->popularity, &a.q, &raw, &n_raw, err);
         if (s == REC_OK)
             spread(v, raw, n_raw, cold_of(v->popularity, &a.q), SOURCE_POPULARITY, out);
     }
     rec_free(raw);
-    asked_clear(&a);
+    sq_asked_clear(&a);
     if (s != REC_OK) sq_scores_clear(out);
     return s;
 }
@@ -517,10 +508,10 @@ static rec_status relay_part(void *ctx, const char *kind, uint32_t item,
 
 static rec_status explain_model(sq_view *v, const sq_profile *p, uint32_t item,
                                 explain_fn fn, void *ctx, rec_err *err) {
-    asked a;
+    sq_asked a;
     relay r = {.v = v, .fn = fn, .ctx = ctx, .weight = 1};
     uint32_t m = v->model_item[item];
-    rec_status s = ask(v, p, &a, err);
+    rec_status s = sq_ask(v, p, &a, err);
     if (s == REC_OK) {
         bool known = m != KEYS_NONE && v->model->ops->knows(v->model, &a.q);
         const rec_model *model = known ? v->model : v->popularity;
@@ -530,7 +521,7 @@ static rec_status explain_model(sq_view *v, const sq_profile *p, uint32_t item,
             s = fn(ctx, "popularity", KEYS_NONE, NULL, 0, (double)cold_of(model, &a.q),
                    err);
     }
-    asked_clear(&a);
+    sq_asked_clear(&a);
     return s;
 }
 

@@ -403,3 +403,15 @@ rec_status sq_source_rules(sq_conn *c, const char *schema, const sq_model_cfg *c
     if (s == REC_OK && cfg->owned && user) s = apply_rule(c, &r, false, allowed, err);
     return s;
 }
+
+rec_status sq_source_rules_personal(sq_conn *c, const char *schema,
+                                    const sq_model_cfg *cfg, bool *yes, rec_err *err) {
+    sq_columns t;
+    *yes = cfg->owned != NULL;
+    if (*yes || !cfg->eligible) return REC_OK;
+    rec_status s = sq_columns_read(c, schema, cfg->eligible, &t, err);
+    if (s != REC_OK) return s;
+    *yes = rule_column(&t, cfg->user, "user") >= 0;
+    sq_columns_clear(&t);
+    return REC_OK;
+}

@@ -7,7 +7,9 @@
  *                  sq_profile  sq_score   sq_allowed   (here)        sq_rank
  *
  * `rank` is the place among the rows of the user that the conditions handed over leave. A stream reads the
- * interactions once, user by user in the order of their keys.
+ * interactions once, user by user in the order of their keys. When few rows of each are wanted it takes users by the
+ * block: their profiles are read, then all of them are scored together on all cores (sq_block), then their rows
+ * are handed out. The first block is small, so that the first row comes at once.
  *
  * I1. A condition on item, seen, score, source is applied before the ranking, so it never starves k.
  * I2. A cursor keeps its view, and the scores of its last asker, as long as nothing changed: a join that asks
@@ -31,7 +33,12 @@ typedef struct model_cursor {
     cell user, history, query;                      /* owned */
     int64_t k, max_rank;                            /* -1 = all */
     /* who is being shown */
-    sq_users *stream; /* NULL: one asker */
+    sq_users *stream;  /* NULL: one asker */
+    bool is_blockwise; /* a stream: the lists of `block` are handed out */
+    bool is_personal;  /* some rule depends on the user: `common` is without rules */
+    bitmap common; /* what anybody may be shown that the conditions on items leave */
+    sq_block block;
+    size_t block_size, at_user; /* users to take next; who is being shown, if block.n */
     char key_buf[32];
     rec_key key; /* of the user; borrowed from `user`, key_buf or the stream */
     bool has_key;
@@ -62,6 +69,9 @@ static void forget_list(model_cursor *c) {
 static void forget_asker(model_cursor *c) {
     sq_users_close(c->stream);
     c->stream = NULL;
+    sq_block_clear(&c->block);
+    bitmap_clear(&c->common);
+    c->is_blockwise = false;
     sq_profile_clear(&c->profile);
     sq_scores_clear(&c->scores);
     sq_cell_free(&c->user);
@@ -245,16 +255,20 @@ static void fill_who(const model_cursor *c, sq_who *who) {
     }
 }
 
+static bool item_passes(const model_cursor *c, const predicate *p, uint32_t item) {
+    rec_key key = catalog_key(c->view->items, item);
+    cell value = sq_key_cell(&key);
+    return predicate_match(p, &value);
+}
+
 static bool passes(const model_cursor *c, uint32_t item) {
     for (size_t i = 0; i < c->n_pred; i++) {
         const predicate *p = &c->pred[i];
-        rec_key key;
         cell value;
         switch (p->column) {
         case MODEL_ITEM:
-            key = catalog_key(c->view->items, item);
-            value = sq_key_cell(&key);
-            break;
+            if (!item_passes(c, p, item)) return false;
+            continue;
         case MODEL_SCORE: value = cell_real((double)c->scores.score[item]); break;
         case MODEL_SOURCE:
             value = cell_str(score_source_name((score_source)c->scores.source[item]));
@@ -281,13 +295,13 @@ static int64_t rows_wanted(const model_cursor *c) {
 }
 
 /* seen has two values: ask of each once, then 64 items at a time. */
-static void apply_seen(model_cursor *c, const predicate *p) {
+static void apply_seen(const predicate *p, const bitmap *seen_items, bitmap *allowed) {
     const cell no = cell_int(0), yes = cell_int(1);
     uint64_t unseen = predicate_match(p, &no) ? UINT64_MAX : 0;
     uint64_t seen = predicate_match(p, &yes) ? UINT64_MAX : 0;
-    for (size_t w = 0; w < (c->allowed.n_bit + 63) / 64; w++) {
-        uint64_t s = w * 64 < c->profile.seen.n_bit ? c->profile.seen.word[w] : 0;
-        c->allowed.word[w] &= (s & seen) | (~s & unseen);
+    for (size_t w = 0; w < (allowed->n_bit + 63) / 64; w++) {
+        uint64_t s = w * 64 < seen_items->n_bit ? seen_items->word[w] : 0;
+        allowed->word[w] &= (s & seen) | (~s & unseen);
     }
 }
 
@@ -300,7 +314,7 @@ static rec_status list_items(model_cursor *c, rec_err *err) {
     bool has_others = false;
     for (size_t i = 0; i < c->n_pred; i++) {
         if (c->pred[i].column == MODEL_SEEN)
-            apply_seen(c, &c->pred[i]);
+            apply_seen(&c->pred[i], &c->profile.seen, &c->allowed);
         else
             has_others |= c->pred[i].column != MODEL_USER;
     }
@@ -336,7 +350,7 @@ static const sq_view *users_of(const sq_view *v) {
     return NULL;
 }
 
-static rec_status start_stream(model_cursor *c, rec_err *err) {
+static rec_status open_users(model_cursor *c, rec_err *err) {
     const sq_view *v = users_of(c->view);
     if (!v) return REC_OK; /* no interactions, no users, no rows */
     sq_keys keys = {v->user_affinity, v->item_affinity, v->items};
@@ -372,6 +386,127 @@ static rec_status next_profile(model_cursor *c, const rec_key **user, rec_err *e
     return s;
 }
 
+/* ---- all users, by the block -------------------------------------------------------------------------------------- */
+
+#define BLOCK_FIRST_USERS 8
+#define BLOCK_GROWTH      4
+#define BLOCK_MIN_USERS   8
+#define BLOCK_MAX_USERS   512
+#define BLOCK_MAX_ROWS    4096               /* of one user */
+#define BLOCK_BYTES       ((size_t)48 << 20) /* that the users of a block may take, about */
+
+/* Conditions on scores must be known before the ranking, unless it is the low ones that they refuse: SQLite
+ * does that. */
+static bool wants_all_scores(const predicate *p) {
+    if (p->column == MODEL_SCORE) return p->op != PRED_GT && p->op != PRED_GE;
+    return p->column == MODEL_SOURCE;
+}
+
+/* What anybody may be shown, and how many rows of it: -1 if the users are not to be taken by the block. */
+static rec_status find_common(model_cursor *c, int64_t *most, rec_err *err) {
+    const sq_profile nobody = {0};
+    bool is_possible = true;
+    *most = -1;
+    for (size_t i = 0; i < c->n_pred; i++)
+        if (wants_all_scores(&c->pred[i])) is_possible = false;
+    if (!is_possible) return REC_OK;
+    rec_status s = sq_rules_personal(c->view, &c->is_personal, err);
+    if (s == REC_OK && c->is_personal)
+        s = bitmap_init(&c->common, catalog_n_items(c->view->items), true, err);
+    else if (s == REC_OK)
+        s = sq_allowed(c->view, &nobody, false, &c->common, err);
+    for (size_t i = 0; i < c->n_pred; i++)
+        for (uint32_t item = 0;
+             c->pred[i].column == MODEL_ITEM && item < c->common.n_bit; item++)
+            if (bitmap_has(&c->common, item) && !item_passes(c, &c->pred[i], item))
+                bitmap_unset(&c->common, item);
+    if (s != REC_OK) return s;
+    int64_t n = (int64_t)bitmap_count(&c->common), wanted = rows_wanted(c);
+    if (wanted < 0 || wanted > n) wanted = n;
+    if (wanted <= BLOCK_MAX_ROWS) *most = wanted;
+    return REC_OK;
+}
+
+static rec_status start_stream(model_cursor *c, rec_err *err) {
+    int64_t most = -1;
+    rec_status s = open_users(c, err);
+    if (s == REC_OK && c->stream) s = find_common(c, &most, err);
+    if (s != REC_OK || most < 0) return s;
+    c->is_blockwise = true;
+    c->block_size = BLOCK_FIRST_USERS;
+    return sq_block_init(&c->block, c->view, (size_t)most, err);
+}
+
+/* The profile of the cursor becomes a user of the block. */
+static rec_status add_user(model_cursor *c, rec_err *err) {
+    sq_block_user *u;
+    rec_status s = sq_block_add(&c->block, &c->key, &u, err);
+    if (s == REC_OK && c->is_personal)
+        s = sq_allowed(c->view, &c->profile, false, &u->allowed, err);
+    else if (s == REC_OK)
+        s = bitmap_init(&u->allowed, c->common.n_bit, true, err);
+    if (s != REC_OK) return s;
+    for (size_t w = 0; w < (c->common.n_bit + 63) / 64; w++)
+        u->allowed.word[w] &= c->common.word[w];
+    for (size_t i = 0; i < c->n_pred; i++)
+        if (c->pred[i].column == MODEL_SEEN)
+            apply_seen(&c->pred[i], &c->profile.seen, &u->allowed);
+    u->profile = c->profile; /* taken */
+    u->profile.who.user = NULL;
+    memset(&c->profile, 0, sizeof c->profile);
+    return REC_OK;
+}
+
+static rec_status fill_block(model_cursor *c, rec_err *err) {
+    rec_status s = REC_OK;
+    sq_block_empty(&c->block);
+    c->at_user = 0;
+    while (s == REC_OK && c->block.n < c->block_size) {
+        const rec_key *user = NULL;
+        s = next_profile(c, &user, err);
+        if (s == REC_OK) s = run_check(&c->run, err);
+        if (s != REC_OK || !user) break;
+        c->key = *user;
+        c->has_key = true;
+        if (user_passes(c)) s = add_user(c, err);
+    }
+    size_t each = c->common.n_bit / 2 + c->block.k * sizeof(topk_entry) + 4096;
+    size_t most = BLOCK_BYTES / each;
+    if (most < BLOCK_MIN_USERS) most = BLOCK_MIN_USERS;
+    if (most > BLOCK_MAX_USERS) most = BLOCK_MAX_USERS;
+    c->block_size *= BLOCK_GROWTH;
+    if (c->block_size > most) c->block_size = most;
+    return s == REC_OK && c->block.n ? sq_block_score(&c->block, &c->run, err) : s;
+}
+
+static const sq_block_user *shown_user(const model_cursor *c) {
+    return c->at_user < c->block.n ? &c->block.user[c->at_user] : NULL;
+}
+
+static rec_status next_of_block(model_cursor *c, rec_err *err) {
+    for (;;) {
+        const sq_block_user *u = shown_user(c);
+        if (!u) {
+            rec_status s = fill_block(c, err);
+            c->rank = 0;
+            c->is_eof = s != REC_OK || c->block.n == 0;
+            if (c->is_eof) return s;
+        } else if ((size_t)c->rank == u->found.n) {
+            c->at_user++;
+            c->rank = 0;
+        } else {
+            const topk_entry *e = &u->found.a[c->rank++];
+            c->item = c->view->tie_item[e->id];
+            c->score = -e->value;
+            c->key = u->key;
+            c->rowid++;
+            return REC_OK;
+        }
+    }
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------------ */
+
 /* On to the next user who passes; *more false at the end. */
 static rec_status next_user(model_cursor *c, bool *more, rec_err *err) {
     *more = false;
@@ -392,6 +527,7 @@ static rec_status next_user(model_cursor *c, bool *more, rec_err *err) {
 }
 
 static rec_status next_row(model_cursor *c, rec_err *err) {
+    if (c->is_blockwise) return next_of_block(c, err);
     for (;;) {
         int64_t most = rows_wanted(c);
         bool is_full = most >= 0 && c->rank >= most;
@@ -472,6 +608,15 @@ int vt_model_eof(sqlite3_vtab_cursor *cur) {
     return ((model_cursor *)cur)->is_eof;
 }
 
+static const bitmap *seen_items(const model_cursor *c) {
+    return c->is_blockwise ? &shown_user(c)->profile.seen : &c->profile.seen;
+}
+
+static score_source source_of(const model_cursor *c) {
+    return (score_source)(c->is_blockwise ? shown_user(c)->source[c->rank - 1]
+                                          : c->scores.source[c->item]);
+}
+
 int vt_model_column(sqlite3_vtab_cursor *cur, sqlite3_context *ctx, int column) {
     const model_cursor *c = (const model_cursor *)cur;
     rec_key item = catalog_key(c->view->items, c->item);
@@ -483,10 +628,8 @@ int vt_model_column(sqlite3_vtab_cursor *cur, sqlite3_context *ctx, int column) 
     case MODEL_ITEM: value = sq_key_cell(&item); break;
     case MODEL_SCORE: value = cell_real((double)c->score); break;
     case MODEL_RANK: value = cell_int(c->rank); break;
-    case MODEL_SEEN: value = cell_int(bitmap_has(&c->profile.seen, c->item)); break;
-    case MODEL_SOURCE:
-        value = cell_str(score_source_name((score_source)c->scores.source[c->item]));
-        break;
+    case MODEL_SEEN: value = cell_int(bitmap_has(seen_items(c), c->item)); break;
+    case MODEL_SOURCE: value = cell_str(score_source_name(source_of(c))); break;
     case MODEL_HISTORY: value = c->history; break;
     case MODEL_QUERY: value = c->query; break;
     case MODEL_K:

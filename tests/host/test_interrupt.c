@@ -121,6 +121,8 @@ int main(void) {
     for (int ms = 2; ms <= 32; ms *= 2)
         interrupted(db, "SELECT rec_train('about')", ms);
     interrupted(db, "SELECT count(*) FROM taste", 50);
+    for (int ms = 2; ms <= 128; ms *= 2)
+        interrupted(db, "SELECT count(*) FROM taste WHERE k = 10 AND seen = 0", ms);
     must(db, "INSERT INTO taste(taste) VALUES ('epochs=1'); SELECT rec_train('taste'); "
              "INSERT INTO taste(taste) VALUES ('integrity-check');");
     expect(sqlite3_close(db) == SQLITE_OK, "nothing is left open");

@@ -1,0 +1,265 @@
+/* sq_block.c - the best items of many users at once.
+ *
+ *   users with their profiles and what they may be shown (read on the connection's thread)
+ *        |  sq_ask, on all cores
+ *        +-- the model knows them, and has `best`  -->  one sweep over the items for all of them
+ *        +-- else (fallback, hybrid, other models) -->  sq_score and sq_rank, a user at a time on each core
+ *        |
+ *      sorted lists: the same rows, scores and sources as one question after the other would give
+ *
+ * Threads see profiles, bitmaps and the view, all of it memory of ours; tables are read before and after.
+ *
+ *   numbers of the catalogue          numbers of the model
+ *   allowed  1 1 0 1 1 ..    --->     1 0 1 1 ..         the same bitmap where nothing came or went since training
+ *   items without a row       \-->    pushed into the list at once, with the score that all of them share
+ *
+ * I1. found holds the same entries as sq_rank would rank: (-score, place in tie_item).
+ * I2. A user's list depends on that user alone, whatever the block and the number of threads.
+ *
+ * Memory: a profile, two or three bitmaps and k entries a user, and the scores of one user a thread.
+ */
+#include "sq.h"
+
+#include <math.h>
+
+#define SCORE_GRAIN 1 /* users of a piece: each costs a pass over the items */
+#define ASK_GRAIN   8
+
+/* ---- users ----------------------------------------------------------------------------------------------- */
+
+static void user_clear(sq_block_user *u) {
+    rec_free(u->text);
+    rec_free(u->source);
+    sq_profile_clear(&u->profile);
+    bitmap_clear(&u->allowed);
+    topk_clear(&u->found);
+    memset(u, 0, sizeof *u);
+}
+
+void sq_block_empty(sq_block *b) {
+    for (size_t i = 0; i < b->n; i++) user_clear(&b->user[i]);
+    b->n = 0;
+}
+
+void sq_block_clear(sq_block *b) {
+    sq_block_empty(b);
+    rec_free(b->user);
+    rec_free(b->place);
+    rec_free(b->cold);
+    memset(b, 0, sizeof *b);
+}
+
+rec_status sq_block_add(sq_block *b, const rec_key *key, sq_block_user **out,
+                        rec_err *err) {
+    rec_status s = rec_grow(&b->user, &b->cap, b->n + 1, sizeof *b->user, err);
+    if (s != REC_OK) return s;
+    sq_block_user *u = *out = &b->user[b->n];
+    memset(u, 0, sizeof *u);
+    u->key = *key;
+    if (key->is_text && !(u->text = rec_strndup(key->text, key->n_text)))
+        return rec_nomem(err);
+    if (key->is_text) u->key.text = u->text;
+    b->n++;
+    return REC_OK;
+}
+
+/* ---- numbers of the model ---------------------------------------------------------------------------------- */
+
+static bool has_sweep(const sq_view *v) {
+    return v->n_member == 0 && v->model && v->model->ops->best;
+}
+
+static void map_items(sq_block *b, size_t n_model) {
+    const sq_view *v = b->view;
+    size_t n = catalog_n_items(v->items);
+    b->is_same = n == n_model;
+    for (size_t i = 0; i < n_model; i++) b->place[i] = (uint32_t)(n + i); /* deleted */
+    for (uint32_t at = 0; at < n; at++) {
+        uint32_t item = v->tie_item[at], m = v->model_item[item];
+        if (m != item) b->is_same = false;
+        if (m < n_model)
+            b->place[m] = at;
+        else
+            b->cold[b->n_cold++] = at;
+    }
+}
+
+rec_status sq_block_init(sq_block *b, sq_view *v, size_t k, rec_err *err) {
+    size_t n = catalog_n_items(v->items);
+    *b = (sq_block){.view = v, .k = k < n ? k : n};
+    rec_status s = sq_view_require_trained(v, err);
+    if (s != REC_OK || !has_sweep(v)) return s;
+    size_t n_model = v->model->ops->n_items(v->model);
+    b->place = rec_array(n_model, sizeof *b->place);
+    b->cold = rec_array(n, sizeof *b->cold);
+    if (b->place && b->cold) {
+        map_items(b, n_model);
+        return REC_OK;
+    }
+    sq_block_clear(b);
+    return rec_nomem(err);
+}
+
+/* ---- what every user asks ----------------------------------------------------------------------------------- */
+
+typedef struct ask_one { /* beside each user of the block */
+    sq_asked asked;      /* owned */
+    bitmap
+        model; /* owned: allowed, in numbers of the model; empty if they are the same */
+    bool is_known;
+} ask_one;
+
+typedef struct work {
+    sq_block *b;
+    ask_one *ask; /* [n] owned */
+    /* the users that the sweep is for: [n_sweep] each, owned */
+    size_t n_sweep, *who;
+    model_query *query;
+    bitmap *allowed; /* structs only: the bits belong to others */
+    topk *found;
+} work;
+
+/* From a bitmap over the catalogue to one over the model, bit by bit of whichever kind is rarer. */
+static rec_status map_allowed(const sq_view *v, const bitmap *from, bitmap *to,
+                              rec_err *err) {
+    size_t n_model = v->model->ops->n_items(v->model), n_set = bitmap_count(from);
+    bool is_most = n_set > from->n_bit / 2;
+    rec_status s = bitmap_init(to, n_model, is_most, err);
+    if (s != REC_OK) return s;
+    for (size_t i = 0; is_most && i < n_model; i++)
+        if (v->catalog_item[i] == KEYS_NONE) bitmap_unset(to, i);
+    for (size_t w = 0; w < (from->n_bit + 63) / 64; w++) {
+        uint64_t word = is_most ? ~from->word[w] : from->word[w];
+        for (size_t i = w * 64; word && i < from->n_bit; i++, word >>= 1) {
+            uint32_t m = word & 1 ? v->model_item[i] : KEYS_NONE;
+            if (m >= n_model) continue;
+            if (is_most)
+                bitmap_unset(to, m);
+            else
+                bitmap_set(to, m);
+        }
+    }
+    return REC_OK;
+}
+
+/* Items without a row share one score; they stand in `cold` in the order of ties. */
+static void push_cold(const sq_block *b, const model_query *q, sq_block_user *u) {
+    const rec_model *m = b->view->model;
+    if (!b->n_cold) return;
+    float score = m->ops->cold_score ? m->ops->cold_score(m, q) : 0;
+    if (!isfinite(score)) score = 0;
+    for (size_t i = 0, n = 0; i < b->n_cold && n < b->k; i++) {
+        uint32_t place = b->cold[i];
+        if (!bitmap_has(&u->allowed, b->view->tie_item[place])) continue;
+        topk_push(&u->found, -score, place);
+        n++;
+    }
+}
+
+static rec_status ask_users(void *ctx, size_t begin, size_t end, int worker,
+                            rec_err *err) {
+    const work *w = ctx;
+    const sq_view *v = w->b->view;
+    rec_status s = REC_OK;
+    (void)worker;
+    for (size_t i = begin; i < end && s == REC_OK; i++) {
+        sq_block_user *u = &w->b->user[i];
+        ask_one *a = &w->ask[i];
+        s = topk_init(&u->found, w->b->k, err);
+        if (s != REC_OK || !has_sweep(v)) continue;
+        s = sq_ask(v, &u->profile, &a->asked, err);
+        if (s != REC_OK) break;
+        a->is_known = v->model->ops->knows(v->model, &a->asked.q);
+        if (!a->is_known) continue;
+        if (!w->b->is_same) s = map_allowed(v, &u->allowed, &a->model, err);
+        if (s == REC_OK) push_cold(w->b, &a->asked.q, u);
+    }
+    return s;
+}
+
+/* ---- the sweep ------------------------------------------------------------------------------------------------ */
+
+static rec_status sweep(work *w, rec_run *run, rec_err *err) {
+    const sq_view *v = w->b->view;
+    size_t n = w->b->n;
+    w->who = rec_array(n, sizeof *w->who);
+    w->query = rec_array(n, sizeof *w->query);
+    w->allowed = rec_array(n, sizeof *w->allowed);
+    w->found = rec_array(n, sizeof *w->found);
+    if (!w->who || !w->query || !w->allowed || !w->found) return rec_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        if (!w->ask[i].is_known) continue;
+        sq_block_user *u = &w->b->user[i];
+        w->who[w->n_sweep] = i;
+        w->query[w->n_sweep] = w->ask[i].asked.q;
+        w->allowed[w->n_sweep] = w->b->is_same ? u->allowed : w->ask[i].model;
+        w->found[w->n_sweep++] = u->found;
+    }
+    model_best best = {w->query, w->allowed, w->b->place, w->found, w->n_sweep};
+    rec_status s = w->n_sweep ? v->model->ops->best(v->model, &best, run, err) : REC_OK;
+    for (size_t j = 0; j < w->n_sweep; j++) w->b->user[w->who[j]].found = w->found[j];
+    return s;
+}
+
+static rec_status name_swept(const work *w, sq_block_user *u, rec_err *err) {
+    const sq_view *v = w->b->view;
+    size_t n_model = v->model->ops->n_items(v->model);
+    topk_sort(&u->found);
+    u->source = rec_array(u->found.n, sizeof *u->source);
+    if (!u->source) return rec_nomem(err);
+    for (size_t r = 0; r < u->found.n; r++) {
+        bool has_row = v->model_item[v->tie_item[u->found.a[r].id]] < n_model;
+        u->source[r] =
+            (uint8_t)(has_row ? sq_model_source(v, &u->profile) : SOURCE_POPULARITY);
+    }
+    return REC_OK;
+}
+
+/* ---- user by user ----------------------------------------------------------------------------------------------- */
+
+static rec_status score_user(const work *w, sq_block_user *u, rec_err *err) {
+    sq_view *v = w->b->view;
+    sq_scores scores;
+    rec_status s = sq_score(v, &u->profile, NULL, &scores, err);
+    if (s != REC_OK) return s;
+    for (uint32_t place = 0; place < scores.n; place++) {
+        uint32_t item = v->tie_item[place];
+        if (bitmap_has(&u->allowed, item) && isfinite(scores.score[item]))
+            topk_push(&u->found, -scores.score[item], place);
+    }
+    topk_sort(&u->found);
+    u->source = rec_array(u->found.n, sizeof *u->source);
+    for (size_t r = 0; u->source && r < u->found.n; r++)
+        u->source[r] = scores.source[v->tie_item[u->found.a[r].id]];
+    sq_scores_clear(&scores);
+    return u->source ? REC_OK : rec_nomem(err);
+}
+
+static rec_status finish_users(void *ctx, size_t begin, size_t end, int worker,
+                               rec_err *err) {
+    const work *w = ctx;
+    rec_status s = REC_OK;
+    (void)worker;
+    for (size_t i = begin; i < end && s == REC_OK; i++)
+        s = w->ask[i].is_known ? name_swept(w, &w->b->user[i], err)
+                               : score_user(w, &w->b->user[i], err);
+    return s;
+}
+
+rec_status sq_block_score(sq_block *b, rec_run *run, rec_err *err) {
+    work w = {.b = b, .ask = rec_zeros(b->n, sizeof *w.ask)};
+    rec_status s = w.ask ? REC_OK : rec_nomem(err);
+    if (s == REC_OK) s = threads_for(run, b->n, ASK_GRAIN, ask_users, &w, err);
+    if (s == REC_OK && has_sweep(b->view)) s = sweep(&w, run, err);
+    if (s == REC_OK) s = threads_for(run, b->n, SCORE_GRAIN, finish_users, &w, err);
+    for (size_t i = 0; w.ask && i < b->n; i++) {
+        sq_asked_clear(&w.ask[i].asked);
+        bitmap_clear(&w.ask[i].model);
+    }
+    rec_free(w.ask);
+    rec_free(w.who);
+    rec_free(w.query);
+    rec_free(w.allowed);
+    rec_free(w.found);
+    return s;
+}
