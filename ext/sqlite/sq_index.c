@@ -2,8 +2,12 @@
  *
  *   <t>_rows    slot | id | v | c0 c1 ... | sum       the truth: a row a vector
  *   <t>_chunks  chunk | ver | live                    64 slots: when changed, which are taken
+ *               HEAD  | waiting | generation record   see sq_shadow.c
  *   <t>_graph   chunk | ver | bytes                   graph kinds: links of 64 slots, derived
- *   <t>_state   'gen' -> generation record            see sq_shadow.c
+ *   <t>_state   'format', 'ef'
+ *
+ * The head row comes after every chunk, so that a row appended to the table changes three pages:
+ * that of the row, that of its key, and the last one of <t>_chunks.
  *
  * A write changes rows only: four short nested statements, whatever the kind. Memory learns of
  * it by reading the touched chunks again before the next search (sq_index_memory.c), and links
@@ -171,13 +175,18 @@ rec_status sq_index_select(sq_index *ix, const sq_index_def *d, const char *wher
 }
 
 static const char *const statement_text[INDEX_ST_N] = {
-    [INDEX_ST_GEN_GET] = "SELECT v FROM \"%w\".\"%w_state\" WHERE k = 'gen'",
-    [INDEX_ST_GEN_SET] = "REPLACE INTO \"%w\".\"%w_state\"(k, v) VALUES('gen', ?1)",
+    [INDEX_ST_GEN_GET] =
+        "SELECT live FROM \"%w\".\"%w_chunks\" WHERE chunk = " INDEX_HEAD_TEXT,
+    [INDEX_ST_GEN_SET] =
+        "UPDATE \"%w\".\"%w_chunks\" SET live = ?1 WHERE chunk = " INDEX_HEAD_TEXT,
     [INDEX_ST_FIND] = "SELECT slot FROM \"%w\".\"%w_rows\" WHERE id = ?1",
+    [INDEX_ST_MAX_ID] = "SELECT coalesce(max(id), 0) FROM \"%w\".\"%w_rows\"",
     [INDEX_ST_FREE] = "SELECT chunk, live FROM \"%w\".\"%w_chunks\""
-                      " WHERE chunk >= ?1 AND live <> -1 ORDER BY chunk LIMIT 1",
+                      " WHERE chunk >= ?1 AND chunk < " INDEX_HEAD_TEXT
+                      " AND live <> -1 ORDER BY chunk LIMIT 1",
     [INDEX_ST_NEXT_CHUNK] =
-        "SELECT coalesce(max(chunk) + 1, 0) FROM \"%w\".\"%w_chunks\"",
+        "SELECT coalesce(max(chunk) + 1, 0) FROM \"%w\".\"%w_chunks\""
+        " WHERE chunk < " INDEX_HEAD_TEXT,
     [INDEX_ST_CHUNK_SET] =
         "INSERT INTO \"%w\".\"%w_chunks\"(chunk, ver, live) VALUES(?1, ?2, ?3)"
         " ON CONFLICT(chunk) DO UPDATE SET ver = ?2, live = live | ?3",
@@ -185,17 +194,17 @@ static const char *const statement_text[INDEX_ST_N] = {
         "UPDATE \"%w\".\"%w_chunks\" SET ver = ?2, live = live & ~?3"
         " WHERE chunk = ?1",
     [INDEX_ST_DELETE] = "DELETE FROM \"%w\".\"%w_rows\" WHERE slot = ?1",
-    [INDEX_ST_NEWER] = "SELECT chunk FROM \"%w\".\"%w_chunks\" WHERE ver > ?1",
+    [INDEX_ST_NEWER] = "SELECT chunk FROM \"%w\".\"%w_chunks\""
+                       " WHERE ver > ?1 AND chunk < " INDEX_HEAD_TEXT,
     [INDEX_ST_GRAPH_NEWER] = "SELECT chunk FROM \"%w\".\"%w_graph\" WHERE ver > ?1",
     [INDEX_ST_GRAPH_GET] = "SELECT chunk, ver, bytes FROM \"%w\".\"%w_graph\""
                            " WHERE chunk = ?1",
     [INDEX_ST_GRAPH_SET] =
         "REPLACE INTO \"%w\".\"%w_graph\"(chunk, ver, bytes) VALUES(?1, ?2, ?3)",
-    [INDEX_ST_WAITING_ADD] =
-        "INSERT INTO \"%w\".\"%w_state\"(k, v) VALUES('waiting', ?1)"
-        " ON CONFLICT(k) DO UPDATE SET v = v + ?1 RETURNING v",
-    [INDEX_ST_WAITING_SET] =
-        "REPLACE INTO \"%w\".\"%w_state\"(k, v) VALUES('waiting', ?1)",
+    [INDEX_ST_WAITING_ADD] = "UPDATE \"%w\".\"%w_chunks\" SET ver = ver + ?1"
+                             " WHERE chunk = " INDEX_HEAD_TEXT " RETURNING ver",
+    [INDEX_ST_WAITING_SET] = "UPDATE \"%w\".\"%w_chunks\" SET ver = ?1"
+                             " WHERE chunk = " INDEX_HEAD_TEXT,
     [INDEX_ST_EF_GET] = "SELECT v FROM \"%w\".\"%w_state\" WHERE k = 'ef'",
 };
 
@@ -245,7 +254,14 @@ rec_status sq_index_generation(sq_index *ix, const sq_index_def *d, sq_index_gen
         }
     }
     if (st) sqlite3_reset(st);
-    return s == REC_OK ? sq_generation_parse(d->table, &g->raw, &g->now, err) : s;
+    rec_err inner = {0};
+    if (s == REC_OK &&
+        sq_generation_parse(d->table, &g->raw, &g->now, &inner) != REC_OK)
+        s = rec_corrupt(err,
+                        "%s: row %s of %s_chunks, the generation record, is missing or "
+                        "damaged; 'rebuild' repairs that",
+                        d->what, INDEX_HEAD_TEXT, d->table);
+    return s;
 }
 
 /* ---- creation ------------------------------------------------------------------------------- */
@@ -254,7 +270,6 @@ rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *
                            rec_err *err) {
     char *names = column_list(d, "c%d, ");
     cell format = {.type = CELL_INT, .i = INDEX_FORMAT};
-    sq_generation first;
     if (names == NULL) return rec_nomem(err);
     rec_status s =
         sq_exec(db, d->what, err,
@@ -268,10 +283,34 @@ rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *
             "CREATE TABLE \"%w\".\"%w_chunks\"(chunk INTEGER PRIMARY KEY, ver INTEGER,"
             " live INTEGER)",
             schema, d->table);
+    if (s == REC_OK) s = sq_index_head_create(db, schema, d, err);
     if (s == REC_OK && sq_graph_exists(d)) s = sq_graph_create(db, schema, d, err);
     if (s == REC_OK) s = sq_state_create(db, schema, d->table, err);
     if (s == REC_OK) s = sq_state_set(db, schema, d->table, "format", &format, err);
-    if (s == REC_OK) s = sq_generation_bump(db, schema, d->table, &first, err);
+    return s;
+}
+
+/* A head row with a first generation, unless a sound one is there. */
+rec_status sq_index_head_create(sqlite3 *db, const char *schema, const sq_index_def *d,
+                                rec_err *err) {
+    sqlite3_stmt *st = NULL;
+    bytes_writer w = {0};
+    cell none = {0};
+    sq_generation first;
+    bool row = false;
+    rec_status s = sq_generation_next(&none, false, &first, &w, err);
+    if (s == REC_OK)
+        s = sq_prepare(db, d->what, &st, err,
+                       "REPLACE INTO \"%w\".\"%w_chunks\"(chunk, ver, live)"
+                       " VALUES(" INDEX_HEAD_TEXT ", 0, ?1)",
+                       schema, d->table);
+    if (s == REC_OK) {
+        cell c = {.type = CELL_BLOB, .p = (const char *)w.data, .nbyte = w.n};
+        s = sq_bind_cell(st, 1, &c, err);
+    }
+    if (s == REC_OK) s = sq_step(st, d->what, &row, err);
+    sqlite3_finalize(st);
+    bytes_clear(&w);
     return s;
 }
 
@@ -295,7 +334,6 @@ static rec_status store_generation(sq_index *ix, const sq_index_def *d,
     ix->last = next;
     ix->want_bump = false;
     ix->has_bumped = true;
-    ix->first_free = 0;
     if (ix->mem) s = sq_index_push_segment(ix, &next, err);
     if (s != REC_OK) sq_index_drop_memory(ix);
     return s;
@@ -307,6 +345,7 @@ rec_status sq_index_begin_write(sq_index *ix, const sq_index_def *d, rec_err *er
     rec_status s = sq_index_generation(ix, d, &g, err);
     if (s != REC_OK) return s;
     bool is_ours = sq_generation_equal(&g.now, &ix->last);
+    if (!is_ours) ix->first_free = 0; /* others wrote, or a rollback freed slots */
     if (ix->mem && !sq_generation_equal(&g.now, &ix->segment[ix->n_segment - 1].gen))
         s = sq_index_revalidate(ix, d, &g, err);
     if (s == REC_OK && (ix->want_bump || !is_ours))
@@ -349,12 +388,10 @@ rec_status sq_index_max_id(sq_index *ix, const sq_index_def *d, int64_t *out,
     sqlite3_stmt *st = NULL;
     bool row = false;
     *out = 0;
-    rec_status s = sq_prepare(ix->conn->db, d->what, &st, err,
-                              "SELECT coalesce(max(id), 0) FROM \"%w\".\"%w_rows\"",
-                              ix->schema, ix->name);
+    rec_status s = sq_index_statement(ix, d, INDEX_ST_MAX_ID, &st, err);
     if (s == REC_OK) s = sq_step(st, d->what, &row, err);
     if (s == REC_OK && row) *out = sqlite3_column_int64(st, 0);
-    sqlite3_finalize(st);
+    if (st) sqlite3_reset(st);
     return s;
 }
 

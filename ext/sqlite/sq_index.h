@@ -71,6 +71,7 @@ enum {
     INDEX_ST_GEN_GET,
     INDEX_ST_GEN_SET,
     INDEX_ST_FIND,
+    INDEX_ST_MAX_ID,
     INDEX_ST_FREE,
     INDEX_ST_NEXT_CHUNK,
     INDEX_ST_CHUNK_SET,
@@ -117,12 +118,18 @@ struct sq_index { /* the connection's entry for (schema, name) */
 
 #define INDEX_FORMAT   1 /* row 'format' of <t>_state */
 #define INDEX_MAX_SLOT ((int64_t)1 << 31)
+/* The row of <t>_chunks after all chunks: ver counts the rows that wait for links, live is the
+ * generation record. */
+#define INDEX_HEAD      (INDEX_MAX_SLOT / INDEX_CHUNK)
+#define INDEX_HEAD_TEXT "33554432"
 
 void sq_memory_unref(sq_memory *m);
 extern const char *const sq_index_shadow[]; /* suffixes, NULL-terminated */
 
 rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *d,
                            rec_err *err);
+rec_status sq_index_head_create(sqlite3 *db, const char *schema, const sq_index_def *d,
+                                rec_err *err);
 /* The connection's entry for (schema, name); one reference a virtual table object. */
 rec_status sq_index_open(sq_conn *c, const char *schema, const char *name,
                          sq_index **out, rec_err *err);

@@ -83,10 +83,10 @@ typedef struct checker {
 static rec_status read_masks(checker *k, uint64_t counter, rec_err *err) {
     sqlite3_stmt *st = NULL;
     bool row = false;
-    rec_status s =
-        sq_prepare(k->ix->conn->db, k->d->what, &st, err,
-                   "SELECT chunk, ver, live FROM \"%w\".\"%w_chunks\" ORDER BY chunk",
-                   k->ix->schema, k->ix->name);
+    rec_status s = sq_prepare(k->ix->conn->db, k->d->what, &st, err,
+                              "SELECT chunk, ver, live FROM \"%w\".\"%w_chunks\""
+                              " WHERE chunk < " INDEX_HEAD_TEXT " ORDER BY chunk",
+                              k->ix->schema, k->ix->name);
     while (s == REC_OK) {
         s = sq_step(st, k->d->what, &row, err);
         if (s != REC_OK || !row) break;
@@ -205,7 +205,9 @@ rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick,
     checker k = {.ix = ix, .d = d};
     sq_generation now;
     index_stats stats;
-    rec_status s = sq_generation_read(ix->conn->db, ix->schema, ix->name, &now, err);
+    sq_index_gen g;
+    rec_status s = sq_index_generation(ix, d, &g, err);
+    now = g.now;
     if (s == REC_OK) s = check_format(ix, d, err);
     k.filter = rec_zeros((size_t)d->n_filter, sizeof(cell));
     if (s == REC_OK && k.filter == NULL) s = rec_nomem(err);
@@ -283,10 +285,8 @@ static rec_status write_chunks(sq_index *ix, const sq_index_def *d, size_t n,
                                uint64_t ver, rec_err *err) {
     rec_status s =
         sq_exec(ix->conn->db, d->what, err,
-                "CREATE TABLE IF NOT EXISTS \"%w\".\"%w_chunks\"(chunk INTEGER PRIMARY"
-                " KEY, ver INTEGER, live INTEGER);"
-                "DELETE FROM \"%w\".\"%w_chunks\"",
-                ix->schema, ix->name, ix->schema, ix->name);
+                "DELETE FROM \"%w\".\"%w_chunks\" WHERE chunk <> " INDEX_HEAD_TEXT,
+                ix->schema, ix->name);
     size_t full = n / 64, rest = n % 64;
     if (s == REC_OK && full > 0)
         s = sq_exec(ix->conn->db, d->what, err,
@@ -302,27 +302,36 @@ static rec_status write_chunks(sq_index *ix, const sq_index_def *d, size_t n,
     return s;
 }
 
+/* What a rebuild needs to find: tables, format, and a head row that can be read. */
+static rec_status make_tables(sq_index *ix, const sq_index_def *d, rec_err *err) {
+    cell format = {.type = CELL_INT, .i = INDEX_FORMAT};
+    sq_index_gen g;
+    rec_err ignored = {0};
+    rec_status s = sq_exec(
+        ix->conn->db, d->what, err,
+        "CREATE TABLE IF NOT EXISTS \"%w\".\"%w_state\"(k TEXT PRIMARY KEY, v);"
+        "CREATE TABLE IF NOT EXISTS \"%w\".\"%w_chunks\"(chunk INTEGER PRIMARY KEY,"
+        " ver INTEGER, live INTEGER)",
+        ix->schema, ix->name, ix->schema, ix->name);
+    if (s == REC_OK)
+        s = sq_state_set(ix->conn->db, ix->schema, ix->name, "format", &format, err);
+    if (s == REC_OK && sq_index_generation(ix, d, &g, &ignored) != REC_OK)
+        s = sq_index_head_create(ix->conn->db, ix->schema, d, err);
+    return s;
+}
+
 static rec_status put_in_order(sq_index *ix, const sq_index_def *d, bool is_fresh,
                                rec_err *err) {
-    sqlite3 *db = ix->conn->db;
     int64_t *slot = NULL;
     size_t n = 0;
-    sq_generation g;
-    cell format = {.type = CELL_INT, .i = INDEX_FORMAT};
     rec_status s = REC_OK;
     sq_index_forget(ix);
-    if (is_fresh) /* a lost or damaged state row is replaced */
-        s = sq_exec(
-            db, d->what, err,
-            "CREATE TABLE IF NOT EXISTS \"%w\".\"%w_state\"(k TEXT PRIMARY KEY, v)",
-            ix->schema, ix->name);
-    if (s == REC_OK && is_fresh)
-        s = sq_state_set(db, ix->schema, ix->name, "format", &format, err);
-    if (s == REC_OK) s = sq_generation_bump(db, ix->schema, ix->name, &g, err);
+    if (is_fresh) s = make_tables(ix, d, err);
+    if (s == REC_OK) s = sq_index_begin_write(ix, d, err);
     if (s == REC_OK) s = read_slots(ix, d, &slot, &n, err);
     if (s == REC_OK) s = fill_gaps(ix, d, slot, n, err);
     /* ver of every chunk is the new counter, so whoever catches up reads all of them. */
-    if (s == REC_OK) s = write_chunks(ix, d, n, g.counter, err);
+    if (s == REC_OK) s = write_chunks(ix, d, n, ix->last.counter, err);
     rec_free(slot);
     return s;
 }

@@ -86,7 +86,8 @@ static rec_status slot_bound(sq_index *ix, const sq_index_def *d, int64_t *bound
     bool row = false;
     rec_status s =
         sq_prepare(ix->conn->db, d->what, &st, err,
-                   "SELECT (SELECT count(*) FROM \"%w\".\"%w_chunks\") * 64,"
+                   "SELECT (SELECT count(*) FROM \"%w\".\"%w_chunks\""
+                   " WHERE chunk < " INDEX_HEAD_TEXT ") * 64,"
                    " (SELECT max(slot) FROM \"%w\".\"%w_rows\"),"
                    " (SELECT v FROM \"%w\".\"%w_state\" WHERE k = 'format')",
                    ix->schema, ix->name, ix->schema, ix->name, ix->schema, ix->name);

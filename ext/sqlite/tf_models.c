@@ -323,18 +323,20 @@ static rec_status count_index(listing *l, const tf_index *ix, rec_err *err) {
 
 /* Graph kinds: rows that every search compares one by one. */
 static rec_status check_waiting(listing *l, const tf_index *ix, rec_err *err) {
-    cell v;
+    sqlite3_stmt *st = NULL;
+    int64_t n = 0;
     char text[200];
-    rec_status s = sq_state_get(l->conn->db, ix->schema, ix->name, "waiting", &v, err);
-    if (s == REC_OK && v.type == CELL_INT && v.i > WAITING_WARN) {
-        rec_format(
-            text, sizeof text,
-            "%lld rows have no links yet, every search compares them one by one: "
-            "INSERT INTO %s(%s) VALUES ('optimize')",
-            (long long)v.i, ix->name, ix->name);
-        warn(l, text);
-    }
-    sq_cell_free(&v);
+    rec_status s = sq_prepare(l->conn->db, ix->name, &st, err,
+                              "SELECT ver FROM \"%w\".\"%w_chunks\""
+                              " ORDER BY chunk DESC LIMIT 1",
+                              ix->schema, ix->name);
+    if (s == REC_OK) s = take_count(st, ix->name, &n, err);
+    if (s != REC_OK || n <= WAITING_WARN || strcmp(ix->kind, "flat") == 0) return s;
+    rec_format(text, sizeof text,
+               "%lld rows have no links yet, every search compares them one by one: "
+               "INSERT INTO %s(%s) VALUES ('optimize')",
+               (long long)n, ix->name, ix->name);
+    warn(l, text);
     return s;
 }
 
