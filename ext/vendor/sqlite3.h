@@ -32,7 +32,7 @@
 */
 #ifndef SQLITE3_H
 #define SQLITE3_H
-#include <stdarg.h> /* Needed for the definition of va_list */
+#include <stdarg.h>     /* Needed for the definition of va_list */
 
 /*
 ** Make sure we can call this stuff from C++.
@@ -40,6 +40,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
 
 /*
 ** Facilitate override of interface linkage and calling conventions.
@@ -68,25 +69,25 @@ extern "C" {
 ** that require non-default calling conventions.
 */
 #ifndef SQLITE_EXTERN
-#define SQLITE_EXTERN extern
+# define SQLITE_EXTERN extern
 #endif
 #ifndef SQLITE_API
-#define SQLITE_API
+# define SQLITE_API
 #endif
 #ifndef SQLITE_CDECL
-#define SQLITE_CDECL
+# define SQLITE_CDECL
 #endif
 #ifndef SQLITE_APICALL
-#define SQLITE_APICALL
+# define SQLITE_APICALL
 #endif
 #ifndef SQLITE_STDCALL
-#define SQLITE_STDCALL SQLITE_APICALL
+# define SQLITE_STDCALL SQLITE_APICALL
 #endif
 #ifndef SQLITE_CALLBACK
-#define SQLITE_CALLBACK
+# define SQLITE_CALLBACK
 #endif
 #ifndef SQLITE_SYSAPI
-#define SQLITE_SYSAPI
+# define SQLITE_SYSAPI
 #endif
 
 /*
@@ -109,10 +110,10 @@ extern "C" {
 ** Ensure these symbols were not defined by some previous header file.
 */
 #ifdef SQLITE_VERSION
-#undef SQLITE_VERSION
+# undef SQLITE_VERSION
 #endif
 #ifdef SQLITE_VERSION_NUMBER
-#undef SQLITE_VERSION_NUMBER
+# undef SQLITE_VERSION_NUMBER
 #endif
 
 /*
@@ -147,12 +148,10 @@ extern "C" {
 */
 #define SQLITE_VERSION        "3.54.1"
 #define SQLITE_VERSION_NUMBER 3054001
-#define SQLITE_SOURCE_ID   \
-    "2026-10-16 14:45:20 " \
-    "555e07ef33f69a0957d24d8e555b702464a131d6f1607f4c3c1e4551e8e6ca76"
-#define SQLITE_SCM_BRANCH   "branch-3.54"
-#define SQLITE_SCM_TAGS     "release version-3.54.1"
-#define SQLITE_SCM_DATETIME "2026-10-16T14:45:20.546Z"
+#define SQLITE_SOURCE_ID      "2026-10-16 14:45:20 555e07ef33f69a0957d24d8e555b702464a131d6f1607f4c3c1e4551e8e6ca76"
+#define SQLITE_SCM_BRANCH     "branch-3.54"
+#define SQLITE_SCM_TAGS       "release version-3.54.1"
+#define SQLITE_SCM_DATETIME   "2026-10-16T14:45:20.546Z"
 
 /*
 ** CAPI3REF: Run-Time Library Version Numbers
@@ -217,8 +216,8 @@ SQLITE_API int sqlite3_libversion_number(void);
 SQLITE_API int sqlite3_compileoption_used(const char *zOptName);
 SQLITE_API const char *sqlite3_compileoption_get(int N);
 #else
-#define sqlite3_compileoption_used(X) 0
-#define sqlite3_compileoption_get(X)  ((void *)0)
+# define sqlite3_compileoption_used(X) 0
+# define sqlite3_compileoption_get(X)  ((void*)0)
 #endif
 
 /*
@@ -292,18 +291,18 @@ typedef struct sqlite3 sqlite3;
 ** between 0 and +18446744073709551615 inclusive.
 */
 #ifdef SQLITE_INT64_TYPE
-typedef SQLITE_INT64_TYPE sqlite_int64;
-#ifdef SQLITE_UINT64_TYPE
-typedef SQLITE_UINT64_TYPE sqlite_uint64;
-#else
-typedef unsigned SQLITE_INT64_TYPE sqlite_uint64;
-#endif
+  typedef SQLITE_INT64_TYPE sqlite_int64;
+# ifdef SQLITE_UINT64_TYPE
+    typedef SQLITE_UINT64_TYPE sqlite_uint64;
+# else
+    typedef unsigned SQLITE_INT64_TYPE sqlite_uint64;
+# endif
 #elif defined(_MSC_VER) || defined(__BORLANDC__)
-typedef __int64 sqlite_int64;
-typedef unsigned __int64 sqlite_uint64;
+  typedef __int64 sqlite_int64;
+  typedef unsigned __int64 sqlite_uint64;
 #else
-typedef long long int sqlite_int64;
-typedef unsigned long long int sqlite_uint64;
+  typedef long long int sqlite_int64;
+  typedef unsigned long long int sqlite_uint64;
 #endif
 typedef sqlite_int64 sqlite3_int64;
 typedef sqlite_uint64 sqlite3_uint64;
@@ -313,7 +312,7 @@ typedef sqlite_uint64 sqlite3_uint64;
 ** substitute integer for floating-point.
 */
 #ifdef SQLITE_OMIT_FLOATING_POINT
-#define double sqlite3_int64
+# define double sqlite3_int64
 #endif
 
 /*
@@ -354,15 +353,15 @@ typedef sqlite_uint64 sqlite3_uint64;
 ** ^Calling sqlite3_close() or sqlite3_close_v2() with a NULL pointer
 ** argument is a harmless no-op.
 */
-SQLITE_API int sqlite3_close(sqlite3 *);
-SQLITE_API int sqlite3_close_v2(sqlite3 *);
+SQLITE_API int sqlite3_close(sqlite3*);
+SQLITE_API int sqlite3_close_v2(sqlite3*);
 
 /*
 ** The type for a callback function.
 ** This is legacy and deprecated.  It is included for historical
 ** compatibility and is not documented.
 */
-typedef int (*sqlite3_callback)(void *, int, char **, char **);
+typedef int (*sqlite3_callback)(void*,int,char**, char**);
 
 /*
 ** CAPI3REF: One-Step Query Execution Interface
@@ -428,12 +427,12 @@ typedef int (*sqlite3_callback)(void *, int, char **, char **);
 **       passed as the 3rd and 4th callback parameters after it returns.
 ** </ul>
 */
-SQLITE_API int sqlite3_exec(sqlite3 *,       /* An open database */
-                            const char *sql, /* SQL to be evaluated */
-                            int (*callback)(void *, int, char **,
-                                            char **), /* Callback function */
-                            void *,                   /* 1st argument to callback */
-                            char **errmsg             /* Error msg written here */
+SQLITE_API int sqlite3_exec(
+  sqlite3*,                                  /* An open database */
+  const char *sql,                           /* SQL to be evaluated */
+  int (*callback)(void*,int,char**,char**),  /* Callback function */
+  void *,                                    /* 1st argument to callback */
+  char **errmsg                              /* Error msg written here */
 );
 
 /*
@@ -447,38 +446,38 @@ SQLITE_API int sqlite3_exec(sqlite3 *,       /* An open database */
 **
 ** See also: [extended result code definitions]
 */
-#define SQLITE_OK 0 /* Successful result */
+#define SQLITE_OK           0   /* Successful result */
 /* beginning-of-error-codes */
-#define SQLITE_ERROR      1   /* Generic error */
-#define SQLITE_INTERNAL   2   /* Internal logic error in SQLite */
-#define SQLITE_PERM       3   /* Access permission denied */
-#define SQLITE_ABORT      4   /* Callback routine requested an abort */
-#define SQLITE_BUSY       5   /* The database file is locked */
-#define SQLITE_LOCKED     6   /* A table in the database is locked */
-#define SQLITE_NOMEM      7   /* A malloc() failed */
-#define SQLITE_READONLY   8   /* Attempt to write a readonly database */
-#define SQLITE_INTERRUPT  9   /* Operation terminated by sqlite3_interrupt()*/
-#define SQLITE_IOERR      10  /* Some kind of disk I/O error occurred */
-#define SQLITE_CORRUPT    11  /* The database disk image is malformed */
-#define SQLITE_NOTFOUND   12  /* Unknown opcode in sqlite3_file_control() */
-#define SQLITE_FULL       13  /* Insertion failed because database is full */
-#define SQLITE_CANTOPEN   14  /* Unable to open the database file */
-#define SQLITE_PROTOCOL   15  /* Database lock protocol error */
-#define SQLITE_EMPTY      16  /* No content */
-#define SQLITE_SCHEMA     17  /* The database schema changed */
-#define SQLITE_TOOBIG     18  /* String or BLOB exceeds size limit */
-#define SQLITE_CONSTRAINT 19  /* Abort due to constraint violation */
-#define SQLITE_MISMATCH   20  /* Data type mismatch */
-#define SQLITE_MISUSE     21  /* Library used incorrectly */
-#define SQLITE_NOLFS      22  /* Uses OS features not supported on host */
-#define SQLITE_AUTH       23  /* Authorization denied */
-#define SQLITE_FORMAT     24  /* Not used */
-#define SQLITE_RANGE      25  /* 2nd parameter to sqlite3_bind out of range */
-#define SQLITE_NOTADB     26  /* File opened that is not a database file */
-#define SQLITE_NOTICE     27  /* Notifications from sqlite3_log() */
-#define SQLITE_WARNING    28  /* Warnings from sqlite3_log() */
-#define SQLITE_ROW        100 /* sqlite3_step() has another row ready */
-#define SQLITE_DONE       101 /* sqlite3_step() has finished executing */
+#define SQLITE_ERROR        1   /* Generic error */
+#define SQLITE_INTERNAL     2   /* Internal logic error in SQLite */
+#define SQLITE_PERM         3   /* Access permission denied */
+#define SQLITE_ABORT        4   /* Callback routine requested an abort */
+#define SQLITE_BUSY         5   /* The database file is locked */
+#define SQLITE_LOCKED       6   /* A table in the database is locked */
+#define SQLITE_NOMEM        7   /* A malloc() failed */
+#define SQLITE_READONLY     8   /* Attempt to write a readonly database */
+#define SQLITE_INTERRUPT    9   /* Operation terminated by sqlite3_interrupt()*/
+#define SQLITE_IOERR       10   /* Some kind of disk I/O error occurred */
+#define SQLITE_CORRUPT     11   /* The database disk image is malformed */
+#define SQLITE_NOTFOUND    12   /* Unknown opcode in sqlite3_file_control() */
+#define SQLITE_FULL        13   /* Insertion failed because database is full */
+#define SQLITE_CANTOPEN    14   /* Unable to open the database file */
+#define SQLITE_PROTOCOL    15   /* Database lock protocol error */
+#define SQLITE_EMPTY       16   /* No content */
+#define SQLITE_SCHEMA      17   /* The database schema changed */
+#define SQLITE_TOOBIG      18   /* String or BLOB exceeds size limit */
+#define SQLITE_CONSTRAINT  19   /* Abort due to constraint violation */
+#define SQLITE_MISMATCH    20   /* Data type mismatch */
+#define SQLITE_MISUSE      21   /* Library used incorrectly */
+#define SQLITE_NOLFS       22   /* Uses OS features not supported on host */
+#define SQLITE_AUTH        23   /* Authorization denied */
+#define SQLITE_FORMAT      24   /* Not used */
+#define SQLITE_RANGE       25   /* 2nd parameter to sqlite3_bind out of range */
+#define SQLITE_NOTADB      26   /* File opened that is not a database file */
+#define SQLITE_NOTICE      27   /* Notifications from sqlite3_log() */
+#define SQLITE_WARNING     28   /* Warnings from sqlite3_log() */
+#define SQLITE_ROW         100  /* sqlite3_step() has another row ready */
+#define SQLITE_DONE        101  /* sqlite3_step() has finished executing */
 /* end-of-error-codes */
 
 /*
@@ -498,88 +497,88 @@ SQLITE_API int sqlite3_exec(sqlite3 *,       /* An open database */
 ** the most recent error can be obtained using
 ** [sqlite3_extended_errcode()].
 */
-#define SQLITE_ERROR_MISSING_COLLSEQ   (SQLITE_ERROR | (1 << 8))
-#define SQLITE_ERROR_RETRY             (SQLITE_ERROR | (2 << 8))
-#define SQLITE_ERROR_SNAPSHOT          (SQLITE_ERROR | (3 << 8))
-#define SQLITE_ERROR_RESERVESIZE       (SQLITE_ERROR | (4 << 8))
-#define SQLITE_ERROR_KEY               (SQLITE_ERROR | (5 << 8))
-#define SQLITE_ERROR_UNABLE            (SQLITE_ERROR | (6 << 8))
-#define SQLITE_IOERR_READ              (SQLITE_IOERR | (1 << 8))
-#define SQLITE_IOERR_SHORT_READ        (SQLITE_IOERR | (2 << 8))
-#define SQLITE_IOERR_WRITE             (SQLITE_IOERR | (3 << 8))
-#define SQLITE_IOERR_FSYNC             (SQLITE_IOERR | (4 << 8))
-#define SQLITE_IOERR_DIR_FSYNC         (SQLITE_IOERR | (5 << 8))
-#define SQLITE_IOERR_TRUNCATE          (SQLITE_IOERR | (6 << 8))
-#define SQLITE_IOERR_FSTAT             (SQLITE_IOERR | (7 << 8))
-#define SQLITE_IOERR_UNLOCK            (SQLITE_IOERR | (8 << 8))
-#define SQLITE_IOERR_RDLOCK            (SQLITE_IOERR | (9 << 8))
-#define SQLITE_IOERR_DELETE            (SQLITE_IOERR | (10 << 8))
-#define SQLITE_IOERR_BLOCKED           (SQLITE_IOERR | (11 << 8))
-#define SQLITE_IOERR_NOMEM             (SQLITE_IOERR | (12 << 8))
-#define SQLITE_IOERR_ACCESS            (SQLITE_IOERR | (13 << 8))
-#define SQLITE_IOERR_CHECKRESERVEDLOCK (SQLITE_IOERR | (14 << 8))
-#define SQLITE_IOERR_LOCK              (SQLITE_IOERR | (15 << 8))
-#define SQLITE_IOERR_CLOSE             (SQLITE_IOERR | (16 << 8))
-#define SQLITE_IOERR_DIR_CLOSE         (SQLITE_IOERR | (17 << 8))
-#define SQLITE_IOERR_SHMOPEN           (SQLITE_IOERR | (18 << 8))
-#define SQLITE_IOERR_SHMSIZE           (SQLITE_IOERR | (19 << 8))
-#define SQLITE_IOERR_SHMLOCK           (SQLITE_IOERR | (20 << 8))
-#define SQLITE_IOERR_SHMMAP            (SQLITE_IOERR | (21 << 8))
-#define SQLITE_IOERR_SEEK              (SQLITE_IOERR | (22 << 8))
-#define SQLITE_IOERR_DELETE_NOENT      (SQLITE_IOERR | (23 << 8))
-#define SQLITE_IOERR_MMAP              (SQLITE_IOERR | (24 << 8))
-#define SQLITE_IOERR_GETTEMPPATH       (SQLITE_IOERR | (25 << 8))
-#define SQLITE_IOERR_CONVPATH          (SQLITE_IOERR | (26 << 8))
-#define SQLITE_IOERR_VNODE             (SQLITE_IOERR | (27 << 8))
-#define SQLITE_IOERR_AUTH              (SQLITE_IOERR | (28 << 8))
-#define SQLITE_IOERR_BEGIN_ATOMIC      (SQLITE_IOERR | (29 << 8))
-#define SQLITE_IOERR_COMMIT_ATOMIC     (SQLITE_IOERR | (30 << 8))
-#define SQLITE_IOERR_ROLLBACK_ATOMIC   (SQLITE_IOERR | (31 << 8))
-#define SQLITE_IOERR_DATA              (SQLITE_IOERR | (32 << 8))
-#define SQLITE_IOERR_CORRUPTFS         (SQLITE_IOERR | (33 << 8))
-#define SQLITE_IOERR_IN_PAGE           (SQLITE_IOERR | (34 << 8))
-#define SQLITE_IOERR_BADKEY            (SQLITE_IOERR | (35 << 8))
-#define SQLITE_IOERR_CODEC             (SQLITE_IOERR | (36 << 8))
-#define SQLITE_LOCKED_SHAREDCACHE      (SQLITE_LOCKED | (1 << 8))
-#define SQLITE_LOCKED_VTAB             (SQLITE_LOCKED | (2 << 8))
-#define SQLITE_BUSY_RECOVERY           (SQLITE_BUSY | (1 << 8))
-#define SQLITE_BUSY_SNAPSHOT           (SQLITE_BUSY | (2 << 8))
-#define SQLITE_BUSY_TIMEOUT            (SQLITE_BUSY | (3 << 8))
-#define SQLITE_CANTOPEN_NOTEMPDIR      (SQLITE_CANTOPEN | (1 << 8))
-#define SQLITE_CANTOPEN_ISDIR          (SQLITE_CANTOPEN | (2 << 8))
-#define SQLITE_CANTOPEN_FULLPATH       (SQLITE_CANTOPEN | (3 << 8))
-#define SQLITE_CANTOPEN_CONVPATH       (SQLITE_CANTOPEN | (4 << 8))
-#define SQLITE_CANTOPEN_DIRTYWAL       (SQLITE_CANTOPEN | (5 << 8)) /* Not Used */
-#define SQLITE_CANTOPEN_SYMLINK        (SQLITE_CANTOPEN | (6 << 8))
-#define SQLITE_CORRUPT_VTAB            (SQLITE_CORRUPT | (1 << 8))
-#define SQLITE_CORRUPT_SEQUENCE        (SQLITE_CORRUPT | (2 << 8))
-#define SQLITE_CORRUPT_INDEX           (SQLITE_CORRUPT | (3 << 8))
-#define SQLITE_READONLY_RECOVERY       (SQLITE_READONLY | (1 << 8))
-#define SQLITE_READONLY_CANTLOCK       (SQLITE_READONLY | (2 << 8))
-#define SQLITE_READONLY_ROLLBACK       (SQLITE_READONLY | (3 << 8))
-#define SQLITE_READONLY_DBMOVED        (SQLITE_READONLY | (4 << 8))
-#define SQLITE_READONLY_CANTINIT       (SQLITE_READONLY | (5 << 8))
-#define SQLITE_READONLY_DIRECTORY      (SQLITE_READONLY | (6 << 8))
-#define SQLITE_ABORT_ROLLBACK          (SQLITE_ABORT | (2 << 8))
-#define SQLITE_CONSTRAINT_CHECK        (SQLITE_CONSTRAINT | (1 << 8))
-#define SQLITE_CONSTRAINT_COMMITHOOK   (SQLITE_CONSTRAINT | (2 << 8))
-#define SQLITE_CONSTRAINT_FOREIGNKEY   (SQLITE_CONSTRAINT | (3 << 8))
-#define SQLITE_CONSTRAINT_FUNCTION     (SQLITE_CONSTRAINT | (4 << 8))
-#define SQLITE_CONSTRAINT_NOTNULL      (SQLITE_CONSTRAINT | (5 << 8))
-#define SQLITE_CONSTRAINT_PRIMARYKEY   (SQLITE_CONSTRAINT | (6 << 8))
-#define SQLITE_CONSTRAINT_TRIGGER      (SQLITE_CONSTRAINT | (7 << 8))
-#define SQLITE_CONSTRAINT_UNIQUE       (SQLITE_CONSTRAINT | (8 << 8))
-#define SQLITE_CONSTRAINT_VTAB         (SQLITE_CONSTRAINT | (9 << 8))
-#define SQLITE_CONSTRAINT_ROWID        (SQLITE_CONSTRAINT | (10 << 8))
-#define SQLITE_CONSTRAINT_PINNED       (SQLITE_CONSTRAINT | (11 << 8))
-#define SQLITE_CONSTRAINT_DATATYPE     (SQLITE_CONSTRAINT | (12 << 8))
-#define SQLITE_NOTICE_RECOVER_WAL      (SQLITE_NOTICE | (1 << 8))
-#define SQLITE_NOTICE_RECOVER_ROLLBACK (SQLITE_NOTICE | (2 << 8))
-#define SQLITE_NOTICE_RBU              (SQLITE_NOTICE | (3 << 8))
-#define SQLITE_WARNING_AUTOINDEX       (SQLITE_WARNING | (1 << 8))
-#define SQLITE_AUTH_USER               (SQLITE_AUTH | (1 << 8))
-#define SQLITE_OK_LOAD_PERMANENTLY     (SQLITE_OK | (1 << 8))
-#define SQLITE_OK_SYMLINK              (SQLITE_OK | (2 << 8)) /* internal only */
+#define SQLITE_ERROR_MISSING_COLLSEQ   (SQLITE_ERROR | (1<<8))
+#define SQLITE_ERROR_RETRY             (SQLITE_ERROR | (2<<8))
+#define SQLITE_ERROR_SNAPSHOT          (SQLITE_ERROR | (3<<8))
+#define SQLITE_ERROR_RESERVESIZE       (SQLITE_ERROR | (4<<8))
+#define SQLITE_ERROR_KEY               (SQLITE_ERROR | (5<<8))
+#define SQLITE_ERROR_UNABLE            (SQLITE_ERROR | (6<<8))
+#define SQLITE_IOERR_READ              (SQLITE_IOERR | (1<<8))
+#define SQLITE_IOERR_SHORT_READ        (SQLITE_IOERR | (2<<8))
+#define SQLITE_IOERR_WRITE             (SQLITE_IOERR | (3<<8))
+#define SQLITE_IOERR_FSYNC             (SQLITE_IOERR | (4<<8))
+#define SQLITE_IOERR_DIR_FSYNC         (SQLITE_IOERR | (5<<8))
+#define SQLITE_IOERR_TRUNCATE          (SQLITE_IOERR | (6<<8))
+#define SQLITE_IOERR_FSTAT             (SQLITE_IOERR | (7<<8))
+#define SQLITE_IOERR_UNLOCK            (SQLITE_IOERR | (8<<8))
+#define SQLITE_IOERR_RDLOCK            (SQLITE_IOERR | (9<<8))
+#define SQLITE_IOERR_DELETE            (SQLITE_IOERR | (10<<8))
+#define SQLITE_IOERR_BLOCKED           (SQLITE_IOERR | (11<<8))
+#define SQLITE_IOERR_NOMEM             (SQLITE_IOERR | (12<<8))
+#define SQLITE_IOERR_ACCESS            (SQLITE_IOERR | (13<<8))
+#define SQLITE_IOERR_CHECKRESERVEDLOCK (SQLITE_IOERR | (14<<8))
+#define SQLITE_IOERR_LOCK              (SQLITE_IOERR | (15<<8))
+#define SQLITE_IOERR_CLOSE             (SQLITE_IOERR | (16<<8))
+#define SQLITE_IOERR_DIR_CLOSE         (SQLITE_IOERR | (17<<8))
+#define SQLITE_IOERR_SHMOPEN           (SQLITE_IOERR | (18<<8))
+#define SQLITE_IOERR_SHMSIZE           (SQLITE_IOERR | (19<<8))
+#define SQLITE_IOERR_SHMLOCK           (SQLITE_IOERR | (20<<8))
+#define SQLITE_IOERR_SHMMAP            (SQLITE_IOERR | (21<<8))
+#define SQLITE_IOERR_SEEK              (SQLITE_IOERR | (22<<8))
+#define SQLITE_IOERR_DELETE_NOENT      (SQLITE_IOERR | (23<<8))
+#define SQLITE_IOERR_MMAP              (SQLITE_IOERR | (24<<8))
+#define SQLITE_IOERR_GETTEMPPATH       (SQLITE_IOERR | (25<<8))
+#define SQLITE_IOERR_CONVPATH          (SQLITE_IOERR | (26<<8))
+#define SQLITE_IOERR_VNODE             (SQLITE_IOERR | (27<<8))
+#define SQLITE_IOERR_AUTH              (SQLITE_IOERR | (28<<8))
+#define SQLITE_IOERR_BEGIN_ATOMIC      (SQLITE_IOERR | (29<<8))
+#define SQLITE_IOERR_COMMIT_ATOMIC     (SQLITE_IOERR | (30<<8))
+#define SQLITE_IOERR_ROLLBACK_ATOMIC   (SQLITE_IOERR | (31<<8))
+#define SQLITE_IOERR_DATA              (SQLITE_IOERR | (32<<8))
+#define SQLITE_IOERR_CORRUPTFS         (SQLITE_IOERR | (33<<8))
+#define SQLITE_IOERR_IN_PAGE           (SQLITE_IOERR | (34<<8))
+#define SQLITE_IOERR_BADKEY            (SQLITE_IOERR | (35<<8))
+#define SQLITE_IOERR_CODEC             (SQLITE_IOERR | (36<<8))
+#define SQLITE_LOCKED_SHAREDCACHE      (SQLITE_LOCKED |  (1<<8))
+#define SQLITE_LOCKED_VTAB             (SQLITE_LOCKED |  (2<<8))
+#define SQLITE_BUSY_RECOVERY           (SQLITE_BUSY   |  (1<<8))
+#define SQLITE_BUSY_SNAPSHOT           (SQLITE_BUSY   |  (2<<8))
+#define SQLITE_BUSY_TIMEOUT            (SQLITE_BUSY   |  (3<<8))
+#define SQLITE_CANTOPEN_NOTEMPDIR      (SQLITE_CANTOPEN | (1<<8))
+#define SQLITE_CANTOPEN_ISDIR          (SQLITE_CANTOPEN | (2<<8))
+#define SQLITE_CANTOPEN_FULLPATH       (SQLITE_CANTOPEN | (3<<8))
+#define SQLITE_CANTOPEN_CONVPATH       (SQLITE_CANTOPEN | (4<<8))
+#define SQLITE_CANTOPEN_DIRTYWAL       (SQLITE_CANTOPEN | (5<<8)) /* Not Used */
+#define SQLITE_CANTOPEN_SYMLINK        (SQLITE_CANTOPEN | (6<<8))
+#define SQLITE_CORRUPT_VTAB            (SQLITE_CORRUPT | (1<<8))
+#define SQLITE_CORRUPT_SEQUENCE        (SQLITE_CORRUPT | (2<<8))
+#define SQLITE_CORRUPT_INDEX           (SQLITE_CORRUPT | (3<<8))
+#define SQLITE_READONLY_RECOVERY       (SQLITE_READONLY | (1<<8))
+#define SQLITE_READONLY_CANTLOCK       (SQLITE_READONLY | (2<<8))
+#define SQLITE_READONLY_ROLLBACK       (SQLITE_READONLY | (3<<8))
+#define SQLITE_READONLY_DBMOVED        (SQLITE_READONLY | (4<<8))
+#define SQLITE_READONLY_CANTINIT       (SQLITE_READONLY | (5<<8))
+#define SQLITE_READONLY_DIRECTORY      (SQLITE_READONLY | (6<<8))
+#define SQLITE_ABORT_ROLLBACK          (SQLITE_ABORT | (2<<8))
+#define SQLITE_CONSTRAINT_CHECK        (SQLITE_CONSTRAINT | (1<<8))
+#define SQLITE_CONSTRAINT_COMMITHOOK   (SQLITE_CONSTRAINT | (2<<8))
+#define SQLITE_CONSTRAINT_FOREIGNKEY   (SQLITE_CONSTRAINT | (3<<8))
+#define SQLITE_CONSTRAINT_FUNCTION     (SQLITE_CONSTRAINT | (4<<8))
+#define SQLITE_CONSTRAINT_NOTNULL      (SQLITE_CONSTRAINT | (5<<8))
+#define SQLITE_CONSTRAINT_PRIMARYKEY   (SQLITE_CONSTRAINT | (6<<8))
+#define SQLITE_CONSTRAINT_TRIGGER      (SQLITE_CONSTRAINT | (7<<8))
+#define SQLITE_CONSTRAINT_UNIQUE       (SQLITE_CONSTRAINT | (8<<8))
+#define SQLITE_CONSTRAINT_VTAB         (SQLITE_CONSTRAINT | (9<<8))
+#define SQLITE_CONSTRAINT_ROWID        (SQLITE_CONSTRAINT |(10<<8))
+#define SQLITE_CONSTRAINT_PINNED       (SQLITE_CONSTRAINT |(11<<8))
+#define SQLITE_CONSTRAINT_DATATYPE     (SQLITE_CONSTRAINT |(12<<8))
+#define SQLITE_NOTICE_RECOVER_WAL      (SQLITE_NOTICE | (1<<8))
+#define SQLITE_NOTICE_RECOVER_ROLLBACK (SQLITE_NOTICE | (2<<8))
+#define SQLITE_NOTICE_RBU              (SQLITE_NOTICE | (3<<8))
+#define SQLITE_WARNING_AUTOINDEX       (SQLITE_WARNING | (1<<8))
+#define SQLITE_AUTH_USER               (SQLITE_AUTH | (1<<8))
+#define SQLITE_OK_LOAD_PERMANENTLY     (SQLITE_OK | (1<<8))
+#define SQLITE_OK_SYMLINK              (SQLITE_OK | (2<<8)) /* internal only */
 
 /*
 ** CAPI3REF: Flags For File Open Operations
@@ -601,32 +600,33 @@ SQLITE_API int sqlite3_exec(sqlite3 *,       /* An open database */
 ** [sqlite3_open_v2()] has historically been a no-op and might become an
 ** error in future versions of SQLite.
 */
-#define SQLITE_OPEN_READONLY      0x00000001 /* Ok for sqlite3_open_v2() */
-#define SQLITE_OPEN_READWRITE     0x00000002 /* Ok for sqlite3_open_v2() */
-#define SQLITE_OPEN_CREATE        0x00000004 /* Ok for sqlite3_open_v2() */
-#define SQLITE_OPEN_DELETEONCLOSE 0x00000008 /* VFS only */
-#define SQLITE_OPEN_EXCLUSIVE     0x00000010 /* VFS only */
-#define SQLITE_OPEN_AUTOPROXY     0x00000020 /* VFS only */
-#define SQLITE_OPEN_URI           0x00000040 /* Ok for sqlite3_open_v2() */
-#define SQLITE_OPEN_MEMORY        0x00000080 /* Ok for sqlite3_open_v2() */
-#define SQLITE_OPEN_MAIN_DB       0x00000100 /* VFS only */
-#define SQLITE_OPEN_TEMP_DB       0x00000200 /* VFS only */
-#define SQLITE_OPEN_TRANSIENT_DB  0x00000400 /* VFS only */
-#define SQLITE_OPEN_MAIN_JOURNAL  0x00000800 /* VFS only */
-#define SQLITE_OPEN_TEMP_JOURNAL  0x00001000 /* VFS only */
-#define SQLITE_OPEN_SUBJOURNAL    0x00002000 /* VFS only */
-#define SQLITE_OPEN_SUPER_JOURNAL 0x00004000 /* VFS only */
-#define SQLITE_OPEN_NOMUTEX       0x00008000 /* Ok for sqlite3_open_v2() */
-#define SQLITE_OPEN_FULLMUTEX     0x00010000 /* Ok for sqlite3_open_v2() */
-#define SQLITE_OPEN_SHAREDCACHE   0x00020000 /* Ok for sqlite3_open_v2() */
-#define SQLITE_OPEN_PRIVATECACHE  0x00040000 /* Ok for sqlite3_open_v2() */
-#define SQLITE_OPEN_WAL           0x00080000 /* VFS only */
-#define SQLITE_OPEN_NOFOLLOW      0x01000000 /* Ok for sqlite3_open_v2() */
-#define SQLITE_OPEN_EXRESCODE     0x02000000 /* Extended result codes */
+#define SQLITE_OPEN_READONLY         0x00000001  /* Ok for sqlite3_open_v2() */
+#define SQLITE_OPEN_READWRITE        0x00000002  /* Ok for sqlite3_open_v2() */
+#define SQLITE_OPEN_CREATE           0x00000004  /* Ok for sqlite3_open_v2() */
+#define SQLITE_OPEN_DELETEONCLOSE    0x00000008  /* VFS only */
+#define SQLITE_OPEN_EXCLUSIVE        0x00000010  /* VFS only */
+#define SQLITE_OPEN_AUTOPROXY        0x00000020  /* VFS only */
+#define SQLITE_OPEN_URI              0x00000040  /* Ok for sqlite3_open_v2() */
+#define SQLITE_OPEN_MEMORY           0x00000080  /* Ok for sqlite3_open_v2() */
+#define SQLITE_OPEN_MAIN_DB          0x00000100  /* VFS only */
+#define SQLITE_OPEN_TEMP_DB          0x00000200  /* VFS only */
+#define SQLITE_OPEN_TRANSIENT_DB     0x00000400  /* VFS only */
+#define SQLITE_OPEN_MAIN_JOURNAL     0x00000800  /* VFS only */
+#define SQLITE_OPEN_TEMP_JOURNAL     0x00001000  /* VFS only */
+#define SQLITE_OPEN_SUBJOURNAL       0x00002000  /* VFS only */
+#define SQLITE_OPEN_SUPER_JOURNAL    0x00004000  /* VFS only */
+#define SQLITE_OPEN_NOMUTEX          0x00008000  /* Ok for sqlite3_open_v2() */
+#define SQLITE_OPEN_FULLMUTEX        0x00010000  /* Ok for sqlite3_open_v2() */
+#define SQLITE_OPEN_SHAREDCACHE      0x00020000  /* Ok for sqlite3_open_v2() */
+#define SQLITE_OPEN_PRIVATECACHE     0x00040000  /* Ok for sqlite3_open_v2() */
+#define SQLITE_OPEN_WAL              0x00080000  /* VFS only */
+#define SQLITE_OPEN_NOFOLLOW         0x01000000  /* Ok for sqlite3_open_v2() */
+#define SQLITE_OPEN_EXRESCODE        0x02000000  /* Extended result codes */
 
 /* Reserved:                         0x00F00000 */
 /* Legacy compatibility: */
-#define SQLITE_OPEN_MASTER_JOURNAL 0x00004000 /* VFS only */
+#define SQLITE_OPEN_MASTER_JOURNAL   0x00004000  /* VFS only */
+
 
 /*
 ** CAPI3REF: Device Characteristics
@@ -668,22 +668,22 @@ SQLITE_API int sqlite3_exec(sqlite3 *,       /* An open database */
 ** on aligned pages, with the one exception that it will do a sub-page
 ** read of the first page to access the database header.
 */
-#define SQLITE_IOCAP_ATOMIC                0x00000001
-#define SQLITE_IOCAP_ATOMIC512             0x00000002
-#define SQLITE_IOCAP_ATOMIC1K              0x00000004
-#define SQLITE_IOCAP_ATOMIC2K              0x00000008
-#define SQLITE_IOCAP_ATOMIC4K              0x00000010
-#define SQLITE_IOCAP_ATOMIC8K              0x00000020
-#define SQLITE_IOCAP_ATOMIC16K             0x00000040
-#define SQLITE_IOCAP_ATOMIC32K             0x00000080
-#define SQLITE_IOCAP_ATOMIC64K             0x00000100
-#define SQLITE_IOCAP_SAFE_APPEND           0x00000200
-#define SQLITE_IOCAP_SEQUENTIAL            0x00000400
-#define SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN 0x00000800
-#define SQLITE_IOCAP_POWERSAFE_OVERWRITE   0x00001000
-#define SQLITE_IOCAP_IMMUTABLE             0x00002000
-#define SQLITE_IOCAP_BATCH_ATOMIC          0x00004000
-#define SQLITE_IOCAP_SUBPAGE_READ          0x00008000
+#define SQLITE_IOCAP_ATOMIC                 0x00000001
+#define SQLITE_IOCAP_ATOMIC512              0x00000002
+#define SQLITE_IOCAP_ATOMIC1K               0x00000004
+#define SQLITE_IOCAP_ATOMIC2K               0x00000008
+#define SQLITE_IOCAP_ATOMIC4K               0x00000010
+#define SQLITE_IOCAP_ATOMIC8K               0x00000020
+#define SQLITE_IOCAP_ATOMIC16K              0x00000040
+#define SQLITE_IOCAP_ATOMIC32K              0x00000080
+#define SQLITE_IOCAP_ATOMIC64K              0x00000100
+#define SQLITE_IOCAP_SAFE_APPEND            0x00000200
+#define SQLITE_IOCAP_SEQUENTIAL             0x00000400
+#define SQLITE_IOCAP_UNDELETABLE_WHEN_OPEN  0x00000800
+#define SQLITE_IOCAP_POWERSAFE_OVERWRITE    0x00001000
+#define SQLITE_IOCAP_IMMUTABLE              0x00002000
+#define SQLITE_IOCAP_BATCH_ATOMIC           0x00004000
+#define SQLITE_IOCAP_SUBPAGE_READ           0x00008000
 
 /*
 ** CAPI3REF: File Locking Levels
@@ -696,11 +696,11 @@ SQLITE_API int sqlite3_exec(sqlite3 *,       /* An open database */
 ** The argument to xLock() is always SHARED or higher.  The argument to
 ** xUnlock is either SHARED or NONE.
 */
-#define SQLITE_LOCK_NONE      0 /* xUnlock() only */
-#define SQLITE_LOCK_SHARED    1 /* xLock() or xUnlock() */
-#define SQLITE_LOCK_RESERVED  2 /* xLock() only */
-#define SQLITE_LOCK_PENDING   3 /* xLock() only */
-#define SQLITE_LOCK_EXCLUSIVE 4 /* xLock() only */
+#define SQLITE_LOCK_NONE          0       /* xUnlock() only */
+#define SQLITE_LOCK_SHARED        1       /* xLock() or xUnlock() */
+#define SQLITE_LOCK_RESERVED      2       /* xLock() only */
+#define SQLITE_LOCK_PENDING       3       /* xLock() only */
+#define SQLITE_LOCK_EXCLUSIVE     4       /* xLock() only */
 
 /*
 ** CAPI3REF: Synchronization Type Flags
@@ -728,9 +728,9 @@ SQLITE_API int sqlite3_exec(sqlite3 *,       /* An open database */
 ** operating systems natively supported by SQLite, only Mac OSX
 ** cares about the difference.)
 */
-#define SQLITE_SYNC_NORMAL   0x00002
-#define SQLITE_SYNC_FULL     0x00003
-#define SQLITE_SYNC_DATAONLY 0x00010
+#define SQLITE_SYNC_NORMAL        0x00002
+#define SQLITE_SYNC_FULL          0x00003
+#define SQLITE_SYNC_DATAONLY      0x00010
 
 /*
 ** CAPI3REF: OS Interface Open File Handle
@@ -745,7 +745,7 @@ SQLITE_API int sqlite3_exec(sqlite3 *,       /* An open database */
 */
 typedef struct sqlite3_file sqlite3_file;
 struct sqlite3_file {
-    const struct sqlite3_io_methods *pMethods; /* Methods for an open file */
+  const struct sqlite3_io_methods *pMethods;  /* Methods for an open file */
 };
 
 /*
@@ -852,29 +852,29 @@ struct sqlite3_file {
 */
 typedef struct sqlite3_io_methods sqlite3_io_methods;
 struct sqlite3_io_methods {
-    int iVersion;
-    int (*xClose)(sqlite3_file *);
-    int (*xRead)(sqlite3_file *, void *, int iAmt, sqlite3_int64 iOfst);
-    int (*xWrite)(sqlite3_file *, const void *, int iAmt, sqlite3_int64 iOfst);
-    int (*xTruncate)(sqlite3_file *, sqlite3_int64 size);
-    int (*xSync)(sqlite3_file *, int flags);
-    int (*xFileSize)(sqlite3_file *, sqlite3_int64 *pSize);
-    int (*xLock)(sqlite3_file *, int);
-    int (*xUnlock)(sqlite3_file *, int);
-    int (*xCheckReservedLock)(sqlite3_file *, int *pResOut);
-    int (*xFileControl)(sqlite3_file *, int op, void *pArg);
-    int (*xSectorSize)(sqlite3_file *);
-    int (*xDeviceCharacteristics)(sqlite3_file *);
-    /* Methods above are valid for version 1 */
-    int (*xShmMap)(sqlite3_file *, int iPg, int pgsz, int, void volatile **);
-    int (*xShmLock)(sqlite3_file *, int offset, int n, int flags);
-    void (*xShmBarrier)(sqlite3_file *);
-    int (*xShmUnmap)(sqlite3_file *, int deleteFlag);
-    /* Methods above are valid for version 2 */
-    int (*xFetch)(sqlite3_file *, sqlite3_int64 iOfst, int iAmt, void **pp);
-    int (*xUnfetch)(sqlite3_file *, sqlite3_int64 iOfst, void *p);
-    /* Methods above are valid for version 3 */
-    /* Additional methods may be added in future releases */
+  int iVersion;
+  int (*xClose)(sqlite3_file*);
+  int (*xRead)(sqlite3_file*, void*, int iAmt, sqlite3_int64 iOfst);
+  int (*xWrite)(sqlite3_file*, const void*, int iAmt, sqlite3_int64 iOfst);
+  int (*xTruncate)(sqlite3_file*, sqlite3_int64 size);
+  int (*xSync)(sqlite3_file*, int flags);
+  int (*xFileSize)(sqlite3_file*, sqlite3_int64 *pSize);
+  int (*xLock)(sqlite3_file*, int);
+  int (*xUnlock)(sqlite3_file*, int);
+  int (*xCheckReservedLock)(sqlite3_file*, int *pResOut);
+  int (*xFileControl)(sqlite3_file*, int op, void *pArg);
+  int (*xSectorSize)(sqlite3_file*);
+  int (*xDeviceCharacteristics)(sqlite3_file*);
+  /* Methods above are valid for version 1 */
+  int (*xShmMap)(sqlite3_file*, int iPg, int pgsz, int, void volatile**);
+  int (*xShmLock)(sqlite3_file*, int offset, int n, int flags);
+  void (*xShmBarrier)(sqlite3_file*);
+  int (*xShmUnmap)(sqlite3_file*, int deleteFlag);
+  /* Methods above are valid for version 2 */
+  int (*xFetch)(sqlite3_file*, sqlite3_int64 iOfst, int iAmt, void **pp);
+  int (*xUnfetch)(sqlite3_file*, sqlite3_int64 iOfst, void *p);
+  /* Methods above are valid for version 3 */
+  /* Additional methods may be added in future releases */
 };
 
 /*
@@ -1240,61 +1240,62 @@ struct sqlite3_io_methods {
 ** options are used to enable it.
 ** </ul>
 */
-#define SQLITE_FCNTL_LOCKSTATE             1
-#define SQLITE_FCNTL_GET_LOCKPROXYFILE     2
-#define SQLITE_FCNTL_SET_LOCKPROXYFILE     3
-#define SQLITE_FCNTL_LAST_ERRNO            4
-#define SQLITE_FCNTL_SIZE_HINT             5
-#define SQLITE_FCNTL_CHUNK_SIZE            6
-#define SQLITE_FCNTL_FILE_POINTER          7
-#define SQLITE_FCNTL_SYNC_OMITTED          8
-#define SQLITE_FCNTL_WIN32_AV_RETRY        9
-#define SQLITE_FCNTL_PERSIST_WAL           10
-#define SQLITE_FCNTL_OVERWRITE             11
-#define SQLITE_FCNTL_VFSNAME               12
-#define SQLITE_FCNTL_POWERSAFE_OVERWRITE   13
-#define SQLITE_FCNTL_PRAGMA                14
-#define SQLITE_FCNTL_BUSYHANDLER           15
-#define SQLITE_FCNTL_TEMPFILENAME          16
-#define SQLITE_FCNTL_MMAP_SIZE             18
-#define SQLITE_FCNTL_TRACE                 19
-#define SQLITE_FCNTL_HAS_MOVED             20
-#define SQLITE_FCNTL_SYNC                  21
-#define SQLITE_FCNTL_COMMIT_PHASETWO       22
-#define SQLITE_FCNTL_WIN32_SET_HANDLE      23
-#define SQLITE_FCNTL_WAL_BLOCK             24
-#define SQLITE_FCNTL_ZIPVFS                25
-#define SQLITE_FCNTL_RBU                   26
-#define SQLITE_FCNTL_VFS_POINTER           27
-#define SQLITE_FCNTL_JOURNAL_POINTER       28
-#define SQLITE_FCNTL_WIN32_GET_HANDLE      29
-#define SQLITE_FCNTL_PDB                   30
-#define SQLITE_FCNTL_BEGIN_ATOMIC_WRITE    31
-#define SQLITE_FCNTL_COMMIT_ATOMIC_WRITE   32
-#define SQLITE_FCNTL_ROLLBACK_ATOMIC_WRITE 33
-#define SQLITE_FCNTL_LOCK_TIMEOUT          34
-#define SQLITE_FCNTL_DATA_VERSION          35
-#define SQLITE_FCNTL_SIZE_LIMIT            36
-#define SQLITE_FCNTL_CKPT_DONE             37
-#define SQLITE_FCNTL_RESERVE_BYTES         38
-#define SQLITE_FCNTL_CKPT_START            39
-#define SQLITE_FCNTL_EXTERNAL_READER       40
-#define SQLITE_FCNTL_CKSM_FILE             41
-#define SQLITE_FCNTL_RESET_CACHE           42
-#define SQLITE_FCNTL_NULL_IO               43
-#define SQLITE_FCNTL_BLOCK_ON_CONNECT      44
-#define SQLITE_FCNTL_FILESTAT              45
+#define SQLITE_FCNTL_LOCKSTATE               1
+#define SQLITE_FCNTL_GET_LOCKPROXYFILE       2
+#define SQLITE_FCNTL_SET_LOCKPROXYFILE       3
+#define SQLITE_FCNTL_LAST_ERRNO              4
+#define SQLITE_FCNTL_SIZE_HINT               5
+#define SQLITE_FCNTL_CHUNK_SIZE              6
+#define SQLITE_FCNTL_FILE_POINTER            7
+#define SQLITE_FCNTL_SYNC_OMITTED            8
+#define SQLITE_FCNTL_WIN32_AV_RETRY          9
+#define SQLITE_FCNTL_PERSIST_WAL            10
+#define SQLITE_FCNTL_OVERWRITE              11
+#define SQLITE_FCNTL_VFSNAME                12
+#define SQLITE_FCNTL_POWERSAFE_OVERWRITE    13
+#define SQLITE_FCNTL_PRAGMA                 14
+#define SQLITE_FCNTL_BUSYHANDLER            15
+#define SQLITE_FCNTL_TEMPFILENAME           16
+#define SQLITE_FCNTL_MMAP_SIZE              18
+#define SQLITE_FCNTL_TRACE                  19
+#define SQLITE_FCNTL_HAS_MOVED              20
+#define SQLITE_FCNTL_SYNC                   21
+#define SQLITE_FCNTL_COMMIT_PHASETWO        22
+#define SQLITE_FCNTL_WIN32_SET_HANDLE       23
+#define SQLITE_FCNTL_WAL_BLOCK              24
+#define SQLITE_FCNTL_ZIPVFS                 25
+#define SQLITE_FCNTL_RBU                    26
+#define SQLITE_FCNTL_VFS_POINTER            27
+#define SQLITE_FCNTL_JOURNAL_POINTER        28
+#define SQLITE_FCNTL_WIN32_GET_HANDLE       29
+#define SQLITE_FCNTL_PDB                    30
+#define SQLITE_FCNTL_BEGIN_ATOMIC_WRITE     31
+#define SQLITE_FCNTL_COMMIT_ATOMIC_WRITE    32
+#define SQLITE_FCNTL_ROLLBACK_ATOMIC_WRITE  33
+#define SQLITE_FCNTL_LOCK_TIMEOUT           34
+#define SQLITE_FCNTL_DATA_VERSION           35
+#define SQLITE_FCNTL_SIZE_LIMIT             36
+#define SQLITE_FCNTL_CKPT_DONE              37
+#define SQLITE_FCNTL_RESERVE_BYTES          38
+#define SQLITE_FCNTL_CKPT_START             39
+#define SQLITE_FCNTL_EXTERNAL_READER        40
+#define SQLITE_FCNTL_CKSM_FILE              41
+#define SQLITE_FCNTL_RESET_CACHE            42
+#define SQLITE_FCNTL_NULL_IO                43
+#define SQLITE_FCNTL_BLOCK_ON_CONNECT       44
+#define SQLITE_FCNTL_FILESTAT               45
 
 /* deprecated names */
-#define SQLITE_GET_LOCKPROXYFILE SQLITE_FCNTL_GET_LOCKPROXYFILE
-#define SQLITE_SET_LOCKPROXYFILE SQLITE_FCNTL_SET_LOCKPROXYFILE
-#define SQLITE_LAST_ERRNO        SQLITE_FCNTL_LAST_ERRNO
+#define SQLITE_GET_LOCKPROXYFILE      SQLITE_FCNTL_GET_LOCKPROXYFILE
+#define SQLITE_SET_LOCKPROXYFILE      SQLITE_FCNTL_SET_LOCKPROXYFILE
+#define SQLITE_LAST_ERRNO             SQLITE_FCNTL_LAST_ERRNO
 
 /* reserved file-control numbers:
 **                                         101
 **                                         102
 **                                         103
 */
+
 
 /*
 ** CAPI3REF: Mutex Handle
@@ -1510,38 +1511,38 @@ typedef const char *sqlite3_filename;
 typedef struct sqlite3_vfs sqlite3_vfs;
 typedef void (*sqlite3_syscall_ptr)(void);
 struct sqlite3_vfs {
-    int iVersion;       /* Structure version number (currently 3) */
-    int szOsFile;       /* Size of subclassed sqlite3_file */
-    int mxPathname;     /* Maximum file pathname length */
-    sqlite3_vfs *pNext; /* Next registered VFS */
-    const char *zName;  /* Name of this virtual file system */
-    void *pAppData;     /* Pointer to application-specific data */
-    int (*xOpen)(sqlite3_vfs *, sqlite3_filename zName, sqlite3_file *, int flags,
-                 int *pOutFlags);
-    int (*xDelete)(sqlite3_vfs *, const char *zName, int syncDir);
-    int (*xAccess)(sqlite3_vfs *, const char *zName, int flags, int *pResOut);
-    int (*xFullPathname)(sqlite3_vfs *, const char *zName, int nOut, char *zOut);
-    void *(*xDlOpen)(sqlite3_vfs *, const char *zFilename);
-    void (*xDlError)(sqlite3_vfs *, int nByte, char *zErrMsg);
-    void (*(*xDlSym)(sqlite3_vfs *, void *, const char *zSymbol))(void);
-    void (*xDlClose)(sqlite3_vfs *, void *);
-    int (*xRandomness)(sqlite3_vfs *, int nByte, char *zOut);
-    int (*xSleep)(sqlite3_vfs *, int microseconds);
-    int (*xCurrentTime)(sqlite3_vfs *, double *);
-    int (*xGetLastError)(sqlite3_vfs *, int, char *);
-    /*
+  int iVersion;            /* Structure version number (currently 3) */
+  int szOsFile;            /* Size of subclassed sqlite3_file */
+  int mxPathname;          /* Maximum file pathname length */
+  sqlite3_vfs *pNext;      /* Next registered VFS */
+  const char *zName;       /* Name of this virtual file system */
+  void *pAppData;          /* Pointer to application-specific data */
+  int (*xOpen)(sqlite3_vfs*, sqlite3_filename zName, sqlite3_file*,
+               int flags, int *pOutFlags);
+  int (*xDelete)(sqlite3_vfs*, const char *zName, int syncDir);
+  int (*xAccess)(sqlite3_vfs*, const char *zName, int flags, int *pResOut);
+  int (*xFullPathname)(sqlite3_vfs*, const char *zName, int nOut, char *zOut);
+  void *(*xDlOpen)(sqlite3_vfs*, const char *zFilename);
+  void (*xDlError)(sqlite3_vfs*, int nByte, char *zErrMsg);
+  void (*(*xDlSym)(sqlite3_vfs*,void*, const char *zSymbol))(void);
+  void (*xDlClose)(sqlite3_vfs*, void*);
+  int (*xRandomness)(sqlite3_vfs*, int nByte, char *zOut);
+  int (*xSleep)(sqlite3_vfs*, int microseconds);
+  int (*xCurrentTime)(sqlite3_vfs*, double*);
+  int (*xGetLastError)(sqlite3_vfs*, int, char *);
+  /*
   ** The methods above are in version 1 of the sqlite_vfs object
   ** definition.  Those that follow are added in version 2 or later
   */
-    int (*xCurrentTimeInt64)(sqlite3_vfs *, sqlite3_int64 *);
-    /*
+  int (*xCurrentTimeInt64)(sqlite3_vfs*, sqlite3_int64*);
+  /*
   ** The methods above are in versions 1 and 2 of the sqlite_vfs object.
   ** Those below are for version 3 and greater.
   */
-    int (*xSetSystemCall)(sqlite3_vfs *, const char *zName, sqlite3_syscall_ptr);
-    sqlite3_syscall_ptr (*xGetSystemCall)(sqlite3_vfs *, const char *zName);
-    const char *(*xNextSystemCall)(sqlite3_vfs *, const char *zName);
-    /*
+  int (*xSetSystemCall)(sqlite3_vfs*, const char *zName, sqlite3_syscall_ptr);
+  sqlite3_syscall_ptr (*xGetSystemCall)(sqlite3_vfs*, const char *zName);
+  const char *(*xNextSystemCall)(sqlite3_vfs*, const char *zName);
+  /*
   ** The methods above are in versions 1 through 3 of the sqlite_vfs object.
   ** New fields may be appended in future versions.  The iVersion
   ** value will increment whenever this happens.
@@ -1569,8 +1570,8 @@ struct sqlite3_vfs {
 ** SQLite.
 */
 #define SQLITE_ACCESS_EXISTS    0
-#define SQLITE_ACCESS_READWRITE 1 /* Used by PRAGMA temp_store_directory */
-#define SQLITE_ACCESS_READ      2 /* Unused */
+#define SQLITE_ACCESS_READWRITE 1   /* Used by PRAGMA temp_store_directory */
+#define SQLITE_ACCESS_READ      2   /* Unused */
 
 /*
 ** CAPI3REF: Flags for the xShmLock VFS method
@@ -1594,10 +1595,10 @@ struct sqlite3_vfs {
 ** between unlocked and EXCLUSIVE.  It cannot transition between SHARED
 ** and EXCLUSIVE.
 */
-#define SQLITE_SHM_UNLOCK    1
-#define SQLITE_SHM_LOCK      2
-#define SQLITE_SHM_SHARED    4
-#define SQLITE_SHM_EXCLUSIVE 8
+#define SQLITE_SHM_UNLOCK       1
+#define SQLITE_SHM_LOCK         2
+#define SQLITE_SHM_SHARED       4
+#define SQLITE_SHM_EXCLUSIVE    8
 
 /*
 ** CAPI3REF: Maximum xShmLock index
@@ -1607,7 +1608,8 @@ struct sqlite3_vfs {
 ** The SQLite core will never attempt to acquire or release a
 ** lock outside of this range
 */
-#define SQLITE_SHM_NLOCK 8
+#define SQLITE_SHM_NLOCK        8
+
 
 /*
 ** CAPI3REF: Initialize The SQLite Library
@@ -1743,7 +1745,7 @@ SQLITE_API int sqlite3_config(int, ...);
 ** ^Calls to sqlite3_db_config() return SQLITE_OK if and only if
 ** the call is considered successful.
 */
-SQLITE_API int sqlite3_db_config(sqlite3 *, int op, ...);
+SQLITE_API int sqlite3_db_config(sqlite3*, int op, ...);
 
 /*
 ** CAPI3REF: Memory Allocation Routines
@@ -1810,14 +1812,14 @@ SQLITE_API int sqlite3_db_config(sqlite3 *, int op, ...);
 */
 typedef struct sqlite3_mem_methods sqlite3_mem_methods;
 struct sqlite3_mem_methods {
-    void *(*xMalloc)(int);          /* Memory allocation function */
-    void (*xFree)(void *);          /* Free a prior allocation */
-    void *(*xRealloc)(void *, int); /* Resize an allocation */
-    int (*xSize)(void *);           /* Return the size of an allocation */
-    int (*xRoundup)(int);           /* Round up request size to allocation size */
-    int (*xInit)(void *);           /* Initialize the memory allocator */
-    void (*xShutdown)(void *);      /* Deinitialize the memory allocator */
-    void *pAppData;                 /* Argument to xInit() and xShutdown() */
+  void *(*xMalloc)(int);         /* Memory allocation function */
+  void (*xFree)(void*);          /* Free a prior allocation */
+  void *(*xRealloc)(void*,int);  /* Resize an allocation */
+  int (*xSize)(void*);           /* Return the size of an allocation */
+  int (*xRoundup)(int);          /* Round up request size to allocation size */
+  int (*xInit)(void*);           /* Initialize the memory allocator */
+  void (*xShutdown)(void*);      /* Deinitialize the memory allocator */
+  void *pAppData;                /* Argument to xInit() and xShutdown() */
 };
 
 /*
@@ -2209,36 +2211,36 @@ struct sqlite3_mem_methods {
 ** if its initial value.
 ** </dl>
 */
-#define SQLITE_CONFIG_SINGLETHREAD 1  /* nil */
-#define SQLITE_CONFIG_MULTITHREAD  2  /* nil */
-#define SQLITE_CONFIG_SERIALIZED   3  /* nil */
-#define SQLITE_CONFIG_MALLOC       4  /* sqlite3_mem_methods* */
-#define SQLITE_CONFIG_GETMALLOC    5  /* sqlite3_mem_methods* */
-#define SQLITE_CONFIG_SCRATCH      6  /* No longer used */
-#define SQLITE_CONFIG_PAGECACHE    7  /* void*, int sz, int N */
-#define SQLITE_CONFIG_HEAP         8  /* void*, int nByte, int min */
-#define SQLITE_CONFIG_MEMSTATUS    9  /* boolean */
-#define SQLITE_CONFIG_MUTEX        10 /* sqlite3_mutex_methods* */
-#define SQLITE_CONFIG_GETMUTEX     11 /* sqlite3_mutex_methods* */
+#define SQLITE_CONFIG_SINGLETHREAD         1  /* nil */
+#define SQLITE_CONFIG_MULTITHREAD          2  /* nil */
+#define SQLITE_CONFIG_SERIALIZED           3  /* nil */
+#define SQLITE_CONFIG_MALLOC               4  /* sqlite3_mem_methods* */
+#define SQLITE_CONFIG_GETMALLOC            5  /* sqlite3_mem_methods* */
+#define SQLITE_CONFIG_SCRATCH              6  /* No longer used */
+#define SQLITE_CONFIG_PAGECACHE            7  /* void*, int sz, int N */
+#define SQLITE_CONFIG_HEAP                 8  /* void*, int nByte, int min */
+#define SQLITE_CONFIG_MEMSTATUS            9  /* boolean */
+#define SQLITE_CONFIG_MUTEX               10  /* sqlite3_mutex_methods* */
+#define SQLITE_CONFIG_GETMUTEX            11  /* sqlite3_mutex_methods* */
 /* previously SQLITE_CONFIG_CHUNKALLOC    12 which is now unused. */
-#define SQLITE_CONFIG_LOOKASIDE           13 /* int int */
-#define SQLITE_CONFIG_PCACHE              14 /* no-op */
-#define SQLITE_CONFIG_GETPCACHE           15 /* no-op */
-#define SQLITE_CONFIG_LOG                 16 /* xFunc, void* */
-#define SQLITE_CONFIG_URI                 17 /* int */
-#define SQLITE_CONFIG_PCACHE2             18 /* sqlite3_pcache_methods2* */
-#define SQLITE_CONFIG_GETPCACHE2          19 /* sqlite3_pcache_methods2* */
-#define SQLITE_CONFIG_COVERING_INDEX_SCAN 20 /* int */
-#define SQLITE_CONFIG_SQLLOG              21 /* xSqllog, void* */
-#define SQLITE_CONFIG_MMAP_SIZE           22 /* sqlite3_int64, sqlite3_int64 */
-#define SQLITE_CONFIG_WIN32_HEAPSIZE      23 /* int nByte */
-#define SQLITE_CONFIG_PCACHE_HDRSZ        24 /* int *psz */
-#define SQLITE_CONFIG_PMASZ               25 /* unsigned int szPma */
-#define SQLITE_CONFIG_STMTJRNL_SPILL      26 /* int nByte */
-#define SQLITE_CONFIG_SMALL_MALLOC        27 /* boolean */
-#define SQLITE_CONFIG_SORTERREF_SIZE      28 /* int nByte */
-#define SQLITE_CONFIG_MEMDB_MAXSIZE       29 /* sqlite3_int64 */
-#define SQLITE_CONFIG_ROWID_IN_VIEW       30 /* int* */
+#define SQLITE_CONFIG_LOOKASIDE           13  /* int int */
+#define SQLITE_CONFIG_PCACHE              14  /* no-op */
+#define SQLITE_CONFIG_GETPCACHE           15  /* no-op */
+#define SQLITE_CONFIG_LOG                 16  /* xFunc, void* */
+#define SQLITE_CONFIG_URI                 17  /* int */
+#define SQLITE_CONFIG_PCACHE2             18  /* sqlite3_pcache_methods2* */
+#define SQLITE_CONFIG_GETPCACHE2          19  /* sqlite3_pcache_methods2* */
+#define SQLITE_CONFIG_COVERING_INDEX_SCAN 20  /* int */
+#define SQLITE_CONFIG_SQLLOG              21  /* xSqllog, void* */
+#define SQLITE_CONFIG_MMAP_SIZE           22  /* sqlite3_int64, sqlite3_int64 */
+#define SQLITE_CONFIG_WIN32_HEAPSIZE      23  /* int nByte */
+#define SQLITE_CONFIG_PCACHE_HDRSZ        24  /* int *psz */
+#define SQLITE_CONFIG_PMASZ               25  /* unsigned int szPma */
+#define SQLITE_CONFIG_STMTJRNL_SPILL      26  /* int nByte */
+#define SQLITE_CONFIG_SMALL_MALLOC        27  /* boolean */
+#define SQLITE_CONFIG_SORTERREF_SIZE      28  /* int nByte */
+#define SQLITE_CONFIG_MEMDB_MAXSIZE       29  /* sqlite3_int64 */
+#define SQLITE_CONFIG_ROWID_IN_VIEW       30  /* int* */
 
 /*
 ** CAPI3REF: Database Connection Configuration Options
@@ -2728,7 +2730,7 @@ struct sqlite3_mem_methods {
 ** [extended result codes] feature of SQLite. ^The extended result
 ** codes are disabled by default for historical compatibility.
 */
-SQLITE_API int sqlite3_extended_result_codes(sqlite3 *, int onoff);
+SQLITE_API int sqlite3_extended_result_codes(sqlite3*, int onoff);
 
 /*
 ** CAPI3REF: Last Insert Rowid
@@ -2790,7 +2792,7 @@ SQLITE_API int sqlite3_extended_result_codes(sqlite3 *, int onoff);
 ** unpredictable and might not equal either the old or the new
 ** last insert [rowid].
 */
-SQLITE_API sqlite3_int64 sqlite3_last_insert_rowid(sqlite3 *);
+SQLITE_API sqlite3_int64 sqlite3_last_insert_rowid(sqlite3*);
 
 /*
 ** CAPI3REF: Set the Last Insert Rowid value.
@@ -2800,7 +2802,7 @@ SQLITE_API sqlite3_int64 sqlite3_last_insert_rowid(sqlite3 *);
 ** set the value returned by calling sqlite3_last_insert_rowid(D) to R
 ** without inserting a row into the database.
 */
-SQLITE_API void sqlite3_set_last_insert_rowid(sqlite3 *, sqlite3_int64);
+SQLITE_API void sqlite3_set_last_insert_rowid(sqlite3*,sqlite3_int64);
 
 /*
 ** CAPI3REF: Count The Number Of Rows Modified
@@ -2865,8 +2867,8 @@ SQLITE_API void sqlite3_set_last_insert_rowid(sqlite3 *, sqlite3_int64);
 ** <li> the [data_version pragma]
 ** </ul>
 */
-SQLITE_API int sqlite3_changes(sqlite3 *);
-SQLITE_API sqlite3_int64 sqlite3_changes64(sqlite3 *);
+SQLITE_API int sqlite3_changes(sqlite3*);
+SQLITE_API sqlite3_int64 sqlite3_changes64(sqlite3*);
 
 /*
 ** CAPI3REF: Total Number Of Rows Modified
@@ -2907,8 +2909,8 @@ SQLITE_API sqlite3_int64 sqlite3_changes64(sqlite3 *);
 ** <li> the [SQLITE_FCNTL_DATA_VERSION] [file control]
 ** </ul>
 */
-SQLITE_API int sqlite3_total_changes(sqlite3 *);
-SQLITE_API sqlite3_int64 sqlite3_total_changes64(sqlite3 *);
+SQLITE_API int sqlite3_total_changes(sqlite3*);
+SQLITE_API sqlite3_int64 sqlite3_total_changes64(sqlite3*);
 
 /*
 ** CAPI3REF: Interrupt A Long-Running Query
@@ -2949,8 +2951,8 @@ SQLITE_API sqlite3_int64 sqlite3_total_changes64(sqlite3 *);
 ** or not an interrupt is currently in effect for [database connection] D.
 ** It returns 1 if an interrupt is currently in effect, or 0 otherwise.
 */
-SQLITE_API void sqlite3_interrupt(sqlite3 *);
-SQLITE_API int sqlite3_is_interrupted(sqlite3 *);
+SQLITE_API void sqlite3_interrupt(sqlite3*);
+SQLITE_API int sqlite3_is_interrupted(sqlite3*);
 
 /*
 ** CAPI3REF: Determine If An SQL Statement Is Complete
@@ -3063,7 +3065,7 @@ SQLITE_API sqlite3_int64 sqlite3_incomplete(const char *sql);
 ** A busy handler must not close the database connection
 ** or [prepared statement] that invoked the busy handler.
 */
-SQLITE_API int sqlite3_busy_handler(sqlite3 *, int (*)(void *, int), void *);
+SQLITE_API int sqlite3_busy_handler(sqlite3*,int(*)(void*,int),void*);
 
 /*
 ** CAPI3REF: Set A Busy Timeout
@@ -3086,7 +3088,7 @@ SQLITE_API int sqlite3_busy_handler(sqlite3 *, int (*)(void *, int), void *);
 **
 ** See also:  [PRAGMA busy_timeout]
 */
-SQLITE_API int sqlite3_busy_timeout(sqlite3 *, int ms);
+SQLITE_API int sqlite3_busy_timeout(sqlite3*, int ms);
 
 /*
 ** CAPI3REF: Set the Setlk Timeout
@@ -3119,7 +3121,7 @@ SQLITE_API int sqlite3_busy_timeout(sqlite3 *, int ms);
 ** passed to this API, the new connection blocks until the exclusive lock
 ** has been released.
 */
-SQLITE_API int sqlite3_setlk_timeout(sqlite3 *, int ms, int flags);
+SQLITE_API int sqlite3_setlk_timeout(sqlite3*, int ms, int flags);
 
 /*
 ** CAPI3REF: Flags for sqlite3_setlk_timeout()
@@ -3199,13 +3201,13 @@ SQLITE_API int sqlite3_setlk_timeout(sqlite3 *, int ms, int flags);
 ** reflected in subsequent calls to [sqlite3_errcode()] or
 ** [sqlite3_errmsg()].
 */
-SQLITE_API int
-sqlite3_get_table(sqlite3 *db,       /* An open database */
-                  const char *zSql,  /* SQL to be evaluated */
-                  char ***pazResult, /* Results of the query */
-                  int *pnRow,        /* Number of result rows written here */
-                  int *pnColumn,     /* Number of result columns written here */
-                  char **pzErrmsg    /* Error msg written here */
+SQLITE_API int sqlite3_get_table(
+  sqlite3 *db,          /* An open database */
+  const char *zSql,     /* SQL to be evaluated */
+  char ***pazResult,    /* Results of the query */
+  int *pnRow,           /* Number of result rows written here */
+  int *pnColumn,        /* Number of result columns written here */
+  char **pzErrmsg       /* Error msg written here */
 );
 SQLITE_API void sqlite3_free_table(char **result);
 
@@ -3249,10 +3251,10 @@ SQLITE_API void sqlite3_free_table(char **result);
 **
 ** See also:  [built-in printf()], [printf() SQL function]
 */
-SQLITE_API char *sqlite3_mprintf(const char *, ...);
-SQLITE_API char *sqlite3_vmprintf(const char *, va_list);
-SQLITE_API char *sqlite3_snprintf(int, char *, const char *, ...);
-SQLITE_API char *sqlite3_vsnprintf(int, char *, const char *, va_list);
+SQLITE_API char *sqlite3_mprintf(const char*,...);
+SQLITE_API char *sqlite3_vmprintf(const char*, va_list);
+SQLITE_API char *sqlite3_snprintf(int,char*,const char*, ...);
+SQLITE_API char *sqlite3_vsnprintf(int,char*,const char*, va_list);
 
 /*
 ** CAPI3REF: Memory Allocation Subsystem
@@ -3331,10 +3333,10 @@ SQLITE_API char *sqlite3_vsnprintf(int, char *, const char *, va_list);
 */
 SQLITE_API void *sqlite3_malloc(int);
 SQLITE_API void *sqlite3_malloc64(sqlite3_uint64);
-SQLITE_API void *sqlite3_realloc(void *, int);
-SQLITE_API void *sqlite3_realloc64(void *, sqlite3_uint64);
-SQLITE_API void sqlite3_free(void *);
-SQLITE_API sqlite3_uint64 sqlite3_msize(void *);
+SQLITE_API void *sqlite3_realloc(void*, int);
+SQLITE_API void *sqlite3_realloc64(void*, sqlite3_uint64);
+SQLITE_API void sqlite3_free(void*);
+SQLITE_API sqlite3_uint64 sqlite3_msize(void*);
 
 /*
 ** CAPI3REF: Memory Allocator Statistics
@@ -3486,11 +3488,11 @@ SQLITE_API void sqlite3_randomness(int N, void *P);
 **
 ** </ul>
 */
-SQLITE_API int sqlite3_set_authorizer(sqlite3 *,
-                                      int (*xAuth)(void *, int, const char *,
-                                                   const char *, const char *,
-                                                   const char *),
-                                      void *pUserData);
+SQLITE_API int sqlite3_set_authorizer(
+  sqlite3*,
+  int (*xAuth)(void*,int,const char*,const char*,const char*,const char*),
+  void *pUserData
+);
 
 /*
 ** CAPI3REF: Authorizer Return Codes
@@ -3504,8 +3506,8 @@ SQLITE_API int sqlite3_set_authorizer(sqlite3 *,
 ** Note that SQLITE_IGNORE is also used as a [conflict resolution mode]
 ** returned from the [sqlite3_vtab_on_conflict()] interface.
 */
-#define SQLITE_DENY   1 /* Abort the SQL statement with an error */
-#define SQLITE_IGNORE 2 /* Don't allow access, but don't generate an error */
+#define SQLITE_DENY   1   /* Abort the SQL statement with an error */
+#define SQLITE_IGNORE 2   /* Don't allow access, but don't generate an error */
 
 /*
 ** CAPI3REF: Authorizer Action Codes
@@ -3532,39 +3534,39 @@ SQLITE_API int sqlite3_set_authorizer(sqlite3 *,
 ** doing comparisons against those values.
 */
 /******************************************* 3rd ************ 4th ***********/
-#define SQLITE_CREATE_INDEX        1  /* Index Name      Table Name      */
-#define SQLITE_CREATE_TABLE        2  /* Table Name      NULL            */
-#define SQLITE_CREATE_TEMP_INDEX   3  /* Index Name      Table Name      */
-#define SQLITE_CREATE_TEMP_TABLE   4  /* Table Name      NULL            */
-#define SQLITE_CREATE_TEMP_TRIGGER 5  /* Trigger Name    Table Name      */
-#define SQLITE_CREATE_TEMP_VIEW    6  /* View Name       NULL            */
-#define SQLITE_CREATE_TRIGGER      7  /* Trigger Name    Table Name      */
-#define SQLITE_CREATE_VIEW         8  /* View Name       NULL            */
-#define SQLITE_DELETE              9  /* Table Name      NULL            */
-#define SQLITE_DROP_INDEX          10 /* Index Name      Table Name      */
-#define SQLITE_DROP_TABLE          11 /* Table Name      NULL            */
-#define SQLITE_DROP_TEMP_INDEX     12 /* Index Name      Table Name      */
-#define SQLITE_DROP_TEMP_TABLE     13 /* Table Name      NULL            */
-#define SQLITE_DROP_TEMP_TRIGGER   14 /* Trigger Name    Table Name      */
-#define SQLITE_DROP_TEMP_VIEW      15 /* View Name       NULL            */
-#define SQLITE_DROP_TRIGGER        16 /* Trigger Name    Table Name      */
-#define SQLITE_DROP_VIEW           17 /* View Name       NULL            */
-#define SQLITE_INSERT              18 /* Table Name      NULL            */
-#define SQLITE_PRAGMA              19 /* Pragma Name     1st arg or NULL */
-#define SQLITE_READ                20 /* Table Name      Column Name     */
-#define SQLITE_SELECT              21 /* NULL            NULL            */
-#define SQLITE_TRANSACTION         22 /* Operation       NULL            */
-#define SQLITE_UPDATE              23 /* Table Name      Column Name     */
-#define SQLITE_ATTACH              24 /* Filename        NULL            */
-#define SQLITE_DETACH              25 /* Database Name   NULL            */
-#define SQLITE_ALTER_TABLE         26 /* Database Name   Table Name      */
-#define SQLITE_REINDEX             27 /* Index Name      NULL            */
-#define SQLITE_ANALYZE             28 /* Table Name      NULL            */
-#define SQLITE_CREATE_VTABLE       29 /* Table Name      Module Name     */
-#define SQLITE_DROP_VTABLE         30 /* Table Name      Module Name     */
-#define SQLITE_FUNCTION            31 /* NULL            Function Name   */
-#define SQLITE_SAVEPOINT           32 /* Operation       Savepoint Name  */
-#define SQLITE_RECURSIVE           33 /* NULL            NULL            */
+#define SQLITE_CREATE_INDEX          1   /* Index Name      Table Name      */
+#define SQLITE_CREATE_TABLE          2   /* Table Name      NULL            */
+#define SQLITE_CREATE_TEMP_INDEX     3   /* Index Name      Table Name      */
+#define SQLITE_CREATE_TEMP_TABLE     4   /* Table Name      NULL            */
+#define SQLITE_CREATE_TEMP_TRIGGER   5   /* Trigger Name    Table Name      */
+#define SQLITE_CREATE_TEMP_VIEW      6   /* View Name       NULL            */
+#define SQLITE_CREATE_TRIGGER        7   /* Trigger Name    Table Name      */
+#define SQLITE_CREATE_VIEW           8   /* View Name       NULL            */
+#define SQLITE_DELETE                9   /* Table Name      NULL            */
+#define SQLITE_DROP_INDEX           10   /* Index Name      Table Name      */
+#define SQLITE_DROP_TABLE           11   /* Table Name      NULL            */
+#define SQLITE_DROP_TEMP_INDEX      12   /* Index Name      Table Name      */
+#define SQLITE_DROP_TEMP_TABLE      13   /* Table Name      NULL            */
+#define SQLITE_DROP_TEMP_TRIGGER    14   /* Trigger Name    Table Name      */
+#define SQLITE_DROP_TEMP_VIEW       15   /* View Name       NULL            */
+#define SQLITE_DROP_TRIGGER         16   /* Trigger Name    Table Name      */
+#define SQLITE_DROP_VIEW            17   /* View Name       NULL            */
+#define SQLITE_INSERT               18   /* Table Name      NULL            */
+#define SQLITE_PRAGMA               19   /* Pragma Name     1st arg or NULL */
+#define SQLITE_READ                 20   /* Table Name      Column Name     */
+#define SQLITE_SELECT               21   /* NULL            NULL            */
+#define SQLITE_TRANSACTION          22   /* Operation       NULL            */
+#define SQLITE_UPDATE               23   /* Table Name      Column Name     */
+#define SQLITE_ATTACH               24   /* Filename        NULL            */
+#define SQLITE_DETACH               25   /* Database Name   NULL            */
+#define SQLITE_ALTER_TABLE          26   /* Database Name   Table Name      */
+#define SQLITE_REINDEX              27   /* Index Name      NULL            */
+#define SQLITE_ANALYZE              28   /* Table Name      NULL            */
+#define SQLITE_CREATE_VTABLE        29   /* Table Name      Module Name     */
+#define SQLITE_DROP_VTABLE          30   /* Table Name      Module Name     */
+#define SQLITE_FUNCTION             31   /* NULL            Function Name   */
+#define SQLITE_SAVEPOINT            32   /* Operation       Savepoint Name  */
+#define SQLITE_RECURSIVE            33   /* NULL            NULL            */
 
 /*
 ** Note:  The SQLITE_COPY macro (with value 0) used to be one of the
@@ -3604,11 +3606,10 @@ SQLITE_API int sqlite3_set_authorizer(sqlite3 *,
 ** either [sqlite3_trace()] or [sqlite3_trace_v2()] will cancel the
 ** profile callback.
 */
-SQLITE_API SQLITE_DEPRECATED void *
-sqlite3_trace(sqlite3 *, void (*xTrace)(void *, const char *), void *);
-SQLITE_API SQLITE_DEPRECATED void *
-sqlite3_profile(sqlite3 *, void (*xProfile)(void *, const char *, sqlite3_uint64),
-                void *);
+SQLITE_API SQLITE_DEPRECATED void *sqlite3_trace(sqlite3*,
+   void(*xTrace)(void*,const char*), void*);
+SQLITE_API SQLITE_DEPRECATED void *sqlite3_profile(sqlite3*,
+   void(*xProfile)(void*,const char*,sqlite3_uint64), void*);
 
 /*
 ** CAPI3REF: SQL Trace Event Codes
@@ -3662,10 +3663,10 @@ sqlite3_profile(sqlite3 *, void (*xProfile)(void *, const char *, sqlite3_uint64
 ** and the X argument is unused.
 ** </dl>
 */
-#define SQLITE_TRACE_STMT    0x01
-#define SQLITE_TRACE_PROFILE 0x02
-#define SQLITE_TRACE_ROW     0x04
-#define SQLITE_TRACE_CLOSE   0x08
+#define SQLITE_TRACE_STMT       0x01
+#define SQLITE_TRACE_PROFILE    0x02
+#define SQLITE_TRACE_ROW        0x04
+#define SQLITE_TRACE_CLOSE      0x08
 
 /*
 ** CAPI3REF: SQL Trace Hook
@@ -3698,9 +3699,12 @@ sqlite3_profile(sqlite3 *, void (*xProfile)(void *, const char *, sqlite3_uint64
 ** interfaces [sqlite3_trace()] and [sqlite3_profile()], both of which
 ** are deprecated.
 */
-SQLITE_API int sqlite3_trace_v2(sqlite3 *, unsigned uMask,
-                                int (*xCallback)(unsigned, void *, void *, void *),
-                                void *pCtx);
+SQLITE_API int sqlite3_trace_v2(
+  sqlite3*,
+  unsigned uMask,
+  int(*xCallback)(unsigned,void*,void*,void*),
+  void *pCtx
+);
 
 /*
 ** CAPI3REF: Query Progress Callbacks
@@ -3741,7 +3745,7 @@ SQLITE_API int sqlite3_trace_v2(sqlite3 *, unsigned uMask,
 ** invoked directly from [sqlite3_prepare()] while analyzing and generating
 ** code for complex queries.
 */
-SQLITE_API void sqlite3_progress_handler(sqlite3 *, int, int (*)(void *), void *);
+SQLITE_API void sqlite3_progress_handler(sqlite3*, int, int(*)(void*), void*);
 
 /*
 ** CAPI3REF: Opening A New Database Connection
@@ -4021,16 +4025,19 @@ SQLITE_API void sqlite3_progress_handler(sqlite3 *, int, int (*)(void *), void *
 **
 ** See also: [sqlite3_temp_directory]
 */
-SQLITE_API int sqlite3_open(const char *filename, /* Database filename (UTF-8) */
-                            sqlite3 **ppDb        /* OUT: SQLite db handle */
+SQLITE_API int sqlite3_open(
+  const char *filename,   /* Database filename (UTF-8) */
+  sqlite3 **ppDb          /* OUT: SQLite db handle */
 );
-SQLITE_API int sqlite3_open16(const void *filename, /* Database filename (UTF-16) */
-                              sqlite3 **ppDb        /* OUT: SQLite db handle */
+SQLITE_API int sqlite3_open16(
+  const void *filename,   /* Database filename (UTF-16) */
+  sqlite3 **ppDb          /* OUT: SQLite db handle */
 );
-SQLITE_API int sqlite3_open_v2(const char *filename, /* Database filename (UTF-8) */
-                               sqlite3 **ppDb,       /* OUT: SQLite db handle */
-                               int flags,            /* Flags */
-                               const char *zVfs      /* Name of VFS module to use */
+SQLITE_API int sqlite3_open_v2(
+  const char *filename,   /* Database filename (UTF-8) */
+  sqlite3 **ppDb,         /* OUT: SQLite db handle */
+  int flags,              /* Flags */
+  const char *zVfs        /* Name of VFS module to use */
 );
 
 /*
@@ -4099,10 +4106,8 @@ SQLITE_API int sqlite3_open_v2(const char *filename, /* Database filename (UTF-8
 ** See the [URI filename] documentation for additional information.
 */
 SQLITE_API const char *sqlite3_uri_parameter(sqlite3_filename z, const char *zParam);
-SQLITE_API int sqlite3_uri_boolean(sqlite3_filename z, const char *zParam,
-                                   int bDefault);
-SQLITE_API sqlite3_int64 sqlite3_uri_int64(sqlite3_filename, const char *,
-                                           sqlite3_int64);
+SQLITE_API int sqlite3_uri_boolean(sqlite3_filename z, const char *zParam, int bDefault);
+SQLITE_API sqlite3_int64 sqlite3_uri_int64(sqlite3_filename, const char*, sqlite3_int64);
 SQLITE_API const char *sqlite3_uri_key(sqlite3_filename z, int N);
 
 /*
@@ -4153,7 +4158,7 @@ SQLITE_API const char *sqlite3_filename_wal(sqlite3_filename);
 ** of this routine results in undefined and probably undesirable
 ** behavior.
 */
-SQLITE_API sqlite3_file *sqlite3_database_file_object(const char *);
+SQLITE_API sqlite3_file *sqlite3_database_file_object(const char*);
 
 /*
 ** CAPI3REF: Create and Destroy VFS Filenames
@@ -4200,10 +4205,13 @@ SQLITE_API sqlite3_file *sqlite3_database_file_object(const char *);
 ** then the corresponding [sqlite3_module.xClose() method should also be
 ** invoked prior to calling sqlite3_free_filename(Y).
 */
-SQLITE_API sqlite3_filename sqlite3_create_filename(const char *zDatabase,
-                                                    const char *zJournal,
-                                                    const char *zWal, int nParam,
-                                                    const char **azParam);
+SQLITE_API sqlite3_filename sqlite3_create_filename(
+  const char *zDatabase,
+  const char *zJournal,
+  const char *zWal,
+  int nParam,
+  const char **azParam
+);
 SQLITE_API void sqlite3_free_filename(sqlite3_filename);
 
 /*
@@ -4272,8 +4280,8 @@ SQLITE_API void sqlite3_free_filename(sqlite3_filename);
 */
 SQLITE_API int sqlite3_errcode(sqlite3 *db);
 SQLITE_API int sqlite3_extended_errcode(sqlite3 *db);
-SQLITE_API const char *sqlite3_errmsg(sqlite3 *);
-SQLITE_API const void *sqlite3_errmsg16(sqlite3 *);
+SQLITE_API const char *sqlite3_errmsg(sqlite3*);
+SQLITE_API const void *sqlite3_errmsg16(sqlite3*);
 SQLITE_API const char *sqlite3_errstr(int);
 SQLITE_API int sqlite3_error_offset(sqlite3 *db);
 
@@ -4371,7 +4379,7 @@ typedef struct sqlite3_stmt sqlite3_stmt;
 **
 ** New run-time limit categories may be added in future releases.
 */
-SQLITE_API int sqlite3_limit(sqlite3 *, int id, int newVal);
+SQLITE_API int sqlite3_limit(sqlite3*, int id, int newVal);
 
 /*
 ** CAPI3REF: Run-Time Limit Categories
@@ -4443,21 +4451,21 @@ SQLITE_API int sqlite3_limit(sqlite3 *, int id, int newVal);
 ** a single trigger.</dd>)^
 ** </dl>
 */
-#define SQLITE_LIMIT_LENGTH              0
-#define SQLITE_LIMIT_SQL_LENGTH          1
-#define SQLITE_LIMIT_COLUMN              2
-#define SQLITE_LIMIT_EXPR_DEPTH          3
-#define SQLITE_LIMIT_COMPOUND_SELECT     4
-#define SQLITE_LIMIT_VDBE_OP             5
-#define SQLITE_LIMIT_FUNCTION_ARG        6
-#define SQLITE_LIMIT_ATTACHED            7
-#define SQLITE_LIMIT_LIKE_PATTERN_LENGTH 8
-#define SQLITE_LIMIT_VARIABLE_NUMBER     9
-#define SQLITE_LIMIT_TRIGGER_DEPTH       10
-#define SQLITE_LIMIT_WORKER_THREADS      11
-#define SQLITE_LIMIT_PARSER_DEPTH        12
-#define SQLITE_LIMIT_SCHEMA              13
-#define SQLITE_LIMIT_TRIGGER_STEPS       14
+#define SQLITE_LIMIT_LENGTH                    0
+#define SQLITE_LIMIT_SQL_LENGTH                1
+#define SQLITE_LIMIT_COLUMN                    2
+#define SQLITE_LIMIT_EXPR_DEPTH                3
+#define SQLITE_LIMIT_COMPOUND_SELECT           4
+#define SQLITE_LIMIT_VDBE_OP                   5
+#define SQLITE_LIMIT_FUNCTION_ARG              6
+#define SQLITE_LIMIT_ATTACHED                  7
+#define SQLITE_LIMIT_LIKE_PATTERN_LENGTH       8
+#define SQLITE_LIMIT_VARIABLE_NUMBER           9
+#define SQLITE_LIMIT_TRIGGER_DEPTH            10
+#define SQLITE_LIMIT_WORKER_THREADS           11
+#define SQLITE_LIMIT_PARSER_DEPTH             12
+#define SQLITE_LIMIT_SCHEMA                   13
+#define SQLITE_LIMIT_TRIGGER_STEPS            14
 
 /*
 ** CAPI3REF: Prepare Flags
@@ -4520,11 +4528,11 @@ SQLITE_API int sqlite3_limit(sqlite3 *, int id, int newVal);
 ** prevent bypass of the [SQLITE_DBCONFIG_TRUSTED_SCHEMA] security checks.
 ** </dl>
 */
-#define SQLITE_PREPARE_PERSISTENT 0x01
-#define SQLITE_PREPARE_NORMALIZE  0x02
-#define SQLITE_PREPARE_NO_VTAB    0x04
-#define SQLITE_PREPARE_DONT_LOG   0x10
-#define SQLITE_PREPARE_FROM_DDL   0x20
+#define SQLITE_PREPARE_PERSISTENT              0x01
+#define SQLITE_PREPARE_NORMALIZE               0x02
+#define SQLITE_PREPARE_NO_VTAB                 0x04
+#define SQLITE_PREPARE_DONT_LOG                0x10
+#define SQLITE_PREPARE_FROM_DDL                0x20
 
 /*
 ** CAPI3REF: Compiling An SQL Statement
@@ -4633,49 +4641,49 @@ SQLITE_API int sqlite3_limit(sqlite3 *, int id, int newVal);
 ** sqlite3_prepare_v2() interface works exactly the same as
 ** sqlite3_prepare_v3() with a zero prepFlags parameter.
 */
-SQLITE_API int
-sqlite3_prepare(sqlite3 *db,           /* Database handle */
-                const char *zSql,      /* SQL statement, UTF-8 encoded */
-                int nByte,             /* Maximum length of zSql in bytes. */
-                sqlite3_stmt **ppStmt, /* OUT: Statement handle */
-                const char **pzTail    /* OUT: Pointer to unused portion of zSql */
+SQLITE_API int sqlite3_prepare(
+  sqlite3 *db,            /* Database handle */
+  const char *zSql,       /* SQL statement, UTF-8 encoded */
+  int nByte,              /* Maximum length of zSql in bytes. */
+  sqlite3_stmt **ppStmt,  /* OUT: Statement handle */
+  const char **pzTail     /* OUT: Pointer to unused portion of zSql */
 );
-SQLITE_API int
-sqlite3_prepare_v2(sqlite3 *db,           /* Database handle */
-                   const char *zSql,      /* SQL statement, UTF-8 encoded */
-                   int nByte,             /* Maximum length of zSql in bytes. */
-                   sqlite3_stmt **ppStmt, /* OUT: Statement handle */
-                   const char **pzTail    /* OUT: Pointer to unused portion of zSql */
+SQLITE_API int sqlite3_prepare_v2(
+  sqlite3 *db,            /* Database handle */
+  const char *zSql,       /* SQL statement, UTF-8 encoded */
+  int nByte,              /* Maximum length of zSql in bytes. */
+  sqlite3_stmt **ppStmt,  /* OUT: Statement handle */
+  const char **pzTail     /* OUT: Pointer to unused portion of zSql */
 );
-SQLITE_API int
-sqlite3_prepare_v3(sqlite3 *db,            /* Database handle */
-                   const char *zSql,       /* SQL statement, UTF-8 encoded */
-                   int nByte,              /* Maximum length of zSql in bytes. */
-                   unsigned int prepFlags, /* Zero or more SQLITE_PREPARE_ flags */
-                   sqlite3_stmt **ppStmt,  /* OUT: Statement handle */
-                   const char **pzTail     /* OUT: Pointer to unused portion of zSql */
+SQLITE_API int sqlite3_prepare_v3(
+  sqlite3 *db,            /* Database handle */
+  const char *zSql,       /* SQL statement, UTF-8 encoded */
+  int nByte,              /* Maximum length of zSql in bytes. */
+  unsigned int prepFlags, /* Zero or more SQLITE_PREPARE_ flags */
+  sqlite3_stmt **ppStmt,  /* OUT: Statement handle */
+  const char **pzTail     /* OUT: Pointer to unused portion of zSql */
 );
-SQLITE_API int
-sqlite3_prepare16(sqlite3 *db,           /* Database handle */
-                  const void *zSql,      /* SQL statement, UTF-16 encoded */
-                  int nByte,             /* Maximum length of zSql in bytes. */
-                  sqlite3_stmt **ppStmt, /* OUT: Statement handle */
-                  const void **pzTail    /* OUT: Pointer to unused portion of zSql */
+SQLITE_API int sqlite3_prepare16(
+  sqlite3 *db,            /* Database handle */
+  const void *zSql,       /* SQL statement, UTF-16 encoded */
+  int nByte,              /* Maximum length of zSql in bytes. */
+  sqlite3_stmt **ppStmt,  /* OUT: Statement handle */
+  const void **pzTail     /* OUT: Pointer to unused portion of zSql */
 );
-SQLITE_API int
-sqlite3_prepare16_v2(sqlite3 *db,           /* Database handle */
-                     const void *zSql,      /* SQL statement, UTF-16 encoded */
-                     int nByte,             /* Maximum length of zSql in bytes. */
-                     sqlite3_stmt **ppStmt, /* OUT: Statement handle */
-                     const void **pzTail    /* OUT: Pointer to unused portion of zSql */
+SQLITE_API int sqlite3_prepare16_v2(
+  sqlite3 *db,            /* Database handle */
+  const void *zSql,       /* SQL statement, UTF-16 encoded */
+  int nByte,              /* Maximum length of zSql in bytes. */
+  sqlite3_stmt **ppStmt,  /* OUT: Statement handle */
+  const void **pzTail     /* OUT: Pointer to unused portion of zSql */
 );
-SQLITE_API int
-sqlite3_prepare16_v3(sqlite3 *db,            /* Database handle */
-                     const void *zSql,       /* SQL statement, UTF-16 encoded */
-                     int nByte,              /* Maximum length of zSql in bytes. */
-                     unsigned int prepFlags, /* Zero or more SQLITE_PREPARE_ flags */
-                     sqlite3_stmt **ppStmt,  /* OUT: Statement handle */
-                     const void **pzTail /* OUT: Pointer to unused portion of zSql */
+SQLITE_API int sqlite3_prepare16_v3(
+  sqlite3 *db,            /* Database handle */
+  const void *zSql,       /* SQL statement, UTF-16 encoded */
+  int nByte,              /* Maximum length of zSql in bytes. */
+  unsigned int prepFlags, /* Zero or more SQLITE_PREPARE_ flags */
+  sqlite3_stmt **ppStmt,  /* OUT: Statement handle */
+  const void **pzTail     /* OUT: Pointer to unused portion of zSql */
 );
 
 /*
@@ -4840,7 +4848,7 @@ SQLITE_API int sqlite3_stmt_explain(sqlite3_stmt *pStmt, int eMode);
 ** for example, in diagnostic routines to search for prepared
 ** statements that are holding a transaction open.
 */
-SQLITE_API int sqlite3_stmt_busy(sqlite3_stmt *);
+SQLITE_API int sqlite3_stmt_busy(sqlite3_stmt*);
 
 /*
 ** CAPI3REF: Dynamically Typed Value Object
@@ -5047,25 +5055,21 @@ typedef struct sqlite3_context sqlite3_context;
 ** See also: [sqlite3_bind_parameter_count()],
 ** [sqlite3_bind_parameter_name()], and [sqlite3_bind_parameter_index()].
 */
-SQLITE_API int sqlite3_bind_blob(sqlite3_stmt *, int, const void *, int n,
-                                 void (*)(void *));
-SQLITE_API int sqlite3_bind_blob64(sqlite3_stmt *, int, const void *, sqlite3_uint64,
-                                   void (*)(void *));
-SQLITE_API int sqlite3_bind_double(sqlite3_stmt *, int, double);
-SQLITE_API int sqlite3_bind_int(sqlite3_stmt *, int, int);
-SQLITE_API int sqlite3_bind_int64(sqlite3_stmt *, int, sqlite3_int64);
-SQLITE_API int sqlite3_bind_null(sqlite3_stmt *, int);
-SQLITE_API int sqlite3_bind_text(sqlite3_stmt *, int, const char *, int,
-                                 void (*)(void *));
-SQLITE_API int sqlite3_bind_text16(sqlite3_stmt *, int, const void *, int,
-                                   void (*)(void *));
-SQLITE_API int sqlite3_bind_text64(sqlite3_stmt *, int, const char *, sqlite3_uint64,
-                                   void (*)(void *), unsigned char encoding);
-SQLITE_API int sqlite3_bind_value(sqlite3_stmt *, int, const sqlite3_value *);
-SQLITE_API int sqlite3_bind_pointer(sqlite3_stmt *, int, void *, const char *,
-                                    void (*)(void *));
-SQLITE_API int sqlite3_bind_zeroblob(sqlite3_stmt *, int, int n);
-SQLITE_API int sqlite3_bind_zeroblob64(sqlite3_stmt *, int, sqlite3_uint64);
+SQLITE_API int sqlite3_bind_blob(sqlite3_stmt*, int, const void*, int n, void(*)(void*));
+SQLITE_API int sqlite3_bind_blob64(sqlite3_stmt*, int, const void*, sqlite3_uint64,
+                        void(*)(void*));
+SQLITE_API int sqlite3_bind_double(sqlite3_stmt*, int, double);
+SQLITE_API int sqlite3_bind_int(sqlite3_stmt*, int, int);
+SQLITE_API int sqlite3_bind_int64(sqlite3_stmt*, int, sqlite3_int64);
+SQLITE_API int sqlite3_bind_null(sqlite3_stmt*, int);
+SQLITE_API int sqlite3_bind_text(sqlite3_stmt*,int,const char*,int,void(*)(void*));
+SQLITE_API int sqlite3_bind_text16(sqlite3_stmt*, int, const void*, int, void(*)(void*));
+SQLITE_API int sqlite3_bind_text64(sqlite3_stmt*, int, const char*, sqlite3_uint64,
+                         void(*)(void*), unsigned char encoding);
+SQLITE_API int sqlite3_bind_value(sqlite3_stmt*, int, const sqlite3_value*);
+SQLITE_API int sqlite3_bind_pointer(sqlite3_stmt*, int, void*, const char*,void(*)(void*));
+SQLITE_API int sqlite3_bind_zeroblob(sqlite3_stmt*, int, int n);
+SQLITE_API int sqlite3_bind_zeroblob64(sqlite3_stmt*, int, sqlite3_uint64);
 
 /*
 ** CAPI3REF: Number Of SQL Parameters
@@ -5086,7 +5090,7 @@ SQLITE_API int sqlite3_bind_zeroblob64(sqlite3_stmt *, int, sqlite3_uint64);
 ** [sqlite3_bind_parameter_name()], and
 ** [sqlite3_bind_parameter_index()].
 */
-SQLITE_API int sqlite3_bind_parameter_count(sqlite3_stmt *);
+SQLITE_API int sqlite3_bind_parameter_count(sqlite3_stmt*);
 
 /*
 ** CAPI3REF: Name Of A Host Parameter
@@ -5114,7 +5118,7 @@ SQLITE_API int sqlite3_bind_parameter_count(sqlite3_stmt *);
 ** [sqlite3_bind_parameter_count()], and
 ** [sqlite3_bind_parameter_index()].
 */
-SQLITE_API const char *sqlite3_bind_parameter_name(sqlite3_stmt *, int);
+SQLITE_API const char *sqlite3_bind_parameter_name(sqlite3_stmt*, int);
 
 /*
 ** CAPI3REF: Index Of A Parameter With A Given Name
@@ -5132,7 +5136,7 @@ SQLITE_API const char *sqlite3_bind_parameter_name(sqlite3_stmt *, int);
 ** [sqlite3_bind_parameter_count()], and
 ** [sqlite3_bind_parameter_name()].
 */
-SQLITE_API int sqlite3_bind_parameter_index(sqlite3_stmt *, const char *zName);
+SQLITE_API int sqlite3_bind_parameter_index(sqlite3_stmt*, const char *zName);
 
 /*
 ** CAPI3REF: Reset All Bindings On A Prepared Statement
@@ -5142,7 +5146,7 @@ SQLITE_API int sqlite3_bind_parameter_index(sqlite3_stmt *, const char *zName);
 ** the [sqlite3_bind_blob | bindings] on a [prepared statement].
 ** ^Use this routine to reset all host parameters to NULL.
 */
-SQLITE_API int sqlite3_clear_bindings(sqlite3_stmt *);
+SQLITE_API int sqlite3_clear_bindings(sqlite3_stmt*);
 
 /*
 ** CAPI3REF: Number Of Columns In A Result Set
@@ -5187,8 +5191,8 @@ SQLITE_API int sqlite3_column_count(sqlite3_stmt *pStmt);
 ** then the name of the column is unspecified and may change from
 ** one release of SQLite to the next.
 */
-SQLITE_API const char *sqlite3_column_name(sqlite3_stmt *, int N);
-SQLITE_API const void *sqlite3_column_name16(sqlite3_stmt *, int N);
+SQLITE_API const char *sqlite3_column_name(sqlite3_stmt*, int N);
+SQLITE_API const void *sqlite3_column_name16(sqlite3_stmt*, int N);
 
 /*
 ** CAPI3REF: Source Of Data In A Query Result
@@ -5232,12 +5236,12 @@ SQLITE_API const void *sqlite3_column_name16(sqlite3_stmt *, int N);
 ** for the same [prepared statement] and result column
 ** at the same time then the results are undefined.
 */
-SQLITE_API const char *sqlite3_column_database_name(sqlite3_stmt *, int);
-SQLITE_API const void *sqlite3_column_database_name16(sqlite3_stmt *, int);
-SQLITE_API const char *sqlite3_column_table_name(sqlite3_stmt *, int);
-SQLITE_API const void *sqlite3_column_table_name16(sqlite3_stmt *, int);
-SQLITE_API const char *sqlite3_column_origin_name(sqlite3_stmt *, int);
-SQLITE_API const void *sqlite3_column_origin_name16(sqlite3_stmt *, int);
+SQLITE_API const char *sqlite3_column_database_name(sqlite3_stmt*,int);
+SQLITE_API const void *sqlite3_column_database_name16(sqlite3_stmt*,int);
+SQLITE_API const char *sqlite3_column_table_name(sqlite3_stmt*,int);
+SQLITE_API const void *sqlite3_column_table_name16(sqlite3_stmt*,int);
+SQLITE_API const char *sqlite3_column_origin_name(sqlite3_stmt*,int);
+SQLITE_API const void *sqlite3_column_origin_name16(sqlite3_stmt*,int);
 
 /*
 ** CAPI3REF: Declared Datatype Of A Query Result
@@ -5269,8 +5273,8 @@ SQLITE_API const void *sqlite3_column_origin_name16(sqlite3_stmt *, int);
 ** is associated with individual values, not with the containers
 ** used to hold those values.
 */
-SQLITE_API const char *sqlite3_column_decltype(sqlite3_stmt *, int);
-SQLITE_API const void *sqlite3_column_decltype16(sqlite3_stmt *, int);
+SQLITE_API const char *sqlite3_column_decltype(sqlite3_stmt*,int);
+SQLITE_API const void *sqlite3_column_decltype16(sqlite3_stmt*,int);
 
 /*
 ** CAPI3REF: Evaluate An SQL Statement
@@ -5354,7 +5358,7 @@ SQLITE_API const void *sqlite3_column_decltype16(sqlite3_stmt *, int);
 ** then the more specific [error codes] are returned directly
 ** by sqlite3_step().  The use of the "vX" interfaces is recommended.
 */
-SQLITE_API int sqlite3_step(sqlite3_stmt *);
+SQLITE_API int sqlite3_step(sqlite3_stmt*);
 
 /*
 ** CAPI3REF: Number of columns in a result set
@@ -5398,16 +5402,16 @@ SQLITE_API int sqlite3_data_count(sqlite3_stmt *pStmt);
 ** SQLite version 2 and SQLite version 3 should use SQLITE3_TEXT, not
 ** SQLITE_TEXT.
 */
-#define SQLITE_INTEGER 1
-#define SQLITE_FLOAT   2
-#define SQLITE_BLOB    4
-#define SQLITE_NULL    5
+#define SQLITE_INTEGER  1
+#define SQLITE_FLOAT    2
+#define SQLITE_BLOB     4
+#define SQLITE_NULL     5
 #ifdef SQLITE_TEXT
-#undef SQLITE_TEXT
+# undef SQLITE_TEXT
 #else
-#define SQLITE_TEXT 3
+# define SQLITE_TEXT     3
 #endif
-#define SQLITE3_TEXT 3
+#define SQLITE3_TEXT     3
 
 /*
 ** CAPI3REF: Result Values From A Query
@@ -5622,16 +5626,16 @@ SQLITE_API int sqlite3_data_count(sqlite3_stmt *pStmt);
 ** return value is obtained and before any
 ** other SQLite interface is called on the same [database connection].
 */
-SQLITE_API const void *sqlite3_column_blob(sqlite3_stmt *, int iCol);
-SQLITE_API double sqlite3_column_double(sqlite3_stmt *, int iCol);
-SQLITE_API int sqlite3_column_int(sqlite3_stmt *, int iCol);
-SQLITE_API sqlite3_int64 sqlite3_column_int64(sqlite3_stmt *, int iCol);
-SQLITE_API const unsigned char *sqlite3_column_text(sqlite3_stmt *, int iCol);
-SQLITE_API const void *sqlite3_column_text16(sqlite3_stmt *, int iCol);
-SQLITE_API sqlite3_value *sqlite3_column_value(sqlite3_stmt *, int iCol);
-SQLITE_API int sqlite3_column_bytes(sqlite3_stmt *, int iCol);
-SQLITE_API int sqlite3_column_bytes16(sqlite3_stmt *, int iCol);
-SQLITE_API int sqlite3_column_type(sqlite3_stmt *, int iCol);
+SQLITE_API const void *sqlite3_column_blob(sqlite3_stmt*, int iCol);
+SQLITE_API double sqlite3_column_double(sqlite3_stmt*, int iCol);
+SQLITE_API int sqlite3_column_int(sqlite3_stmt*, int iCol);
+SQLITE_API sqlite3_int64 sqlite3_column_int64(sqlite3_stmt*, int iCol);
+SQLITE_API const unsigned char *sqlite3_column_text(sqlite3_stmt*, int iCol);
+SQLITE_API const void *sqlite3_column_text16(sqlite3_stmt*, int iCol);
+SQLITE_API sqlite3_value *sqlite3_column_value(sqlite3_stmt*, int iCol);
+SQLITE_API int sqlite3_column_bytes(sqlite3_stmt*, int iCol);
+SQLITE_API int sqlite3_column_bytes16(sqlite3_stmt*, int iCol);
+SQLITE_API int sqlite3_column_type(sqlite3_stmt*, int iCol);
 
 /*
 ** CAPI3REF: Destroy A Prepared Statement Object
@@ -5699,6 +5703,7 @@ SQLITE_API int sqlite3_finalize(sqlite3_stmt *pStmt);
 ** of any [sqlite3_bind_blob|bindings] on the [prepared statement] S.
 */
 SQLITE_API int sqlite3_reset(sqlite3_stmt *pStmt);
+
 
 /*
 ** CAPI3REF: Create Or Redefine SQL Functions
@@ -5823,30 +5828,49 @@ SQLITE_API int sqlite3_reset(sqlite3_stmt *pStmt);
 ** close the database connection nor finalize or reset the prepared
 ** statement in which the function is running.
 */
-SQLITE_API int
-sqlite3_create_function(sqlite3 *db, const char *zFunctionName, int nArg, int eTextRep,
-                        void *pApp,
-                        void (*xFunc)(sqlite3_context *, int, sqlite3_value **),
-                        void (*xStep)(sqlite3_context *, int, sqlite3_value **),
-                        void (*xFinal)(sqlite3_context *));
-SQLITE_API int
-sqlite3_create_function16(sqlite3 *db, const void *zFunctionName, int nArg,
-                          int eTextRep, void *pApp,
-                          void (*xFunc)(sqlite3_context *, int, sqlite3_value **),
-                          void (*xStep)(sqlite3_context *, int, sqlite3_value **),
-                          void (*xFinal)(sqlite3_context *));
-SQLITE_API int
-sqlite3_create_function_v2(sqlite3 *db, const char *zFunctionName, int nArg,
-                           int eTextRep, void *pApp,
-                           void (*xFunc)(sqlite3_context *, int, sqlite3_value **),
-                           void (*xStep)(sqlite3_context *, int, sqlite3_value **),
-                           void (*xFinal)(sqlite3_context *), void (*xDestroy)(void *));
+SQLITE_API int sqlite3_create_function(
+  sqlite3 *db,
+  const char *zFunctionName,
+  int nArg,
+  int eTextRep,
+  void *pApp,
+  void (*xFunc)(sqlite3_context*,int,sqlite3_value**),
+  void (*xStep)(sqlite3_context*,int,sqlite3_value**),
+  void (*xFinal)(sqlite3_context*)
+);
+SQLITE_API int sqlite3_create_function16(
+  sqlite3 *db,
+  const void *zFunctionName,
+  int nArg,
+  int eTextRep,
+  void *pApp,
+  void (*xFunc)(sqlite3_context*,int,sqlite3_value**),
+  void (*xStep)(sqlite3_context*,int,sqlite3_value**),
+  void (*xFinal)(sqlite3_context*)
+);
+SQLITE_API int sqlite3_create_function_v2(
+  sqlite3 *db,
+  const char *zFunctionName,
+  int nArg,
+  int eTextRep,
+  void *pApp,
+  void (*xFunc)(sqlite3_context*,int,sqlite3_value**),
+  void (*xStep)(sqlite3_context*,int,sqlite3_value**),
+  void (*xFinal)(sqlite3_context*),
+  void(*xDestroy)(void*)
+);
 SQLITE_API int sqlite3_create_window_function(
-    sqlite3 *db, const char *zFunctionName, int nArg, int eTextRep, void *pApp,
-    void (*xStep)(sqlite3_context *, int, sqlite3_value **),
-    void (*xFinal)(sqlite3_context *), void (*xValue)(sqlite3_context *),
-    void (*xInverse)(sqlite3_context *, int, sqlite3_value **),
-    void (*xDestroy)(void *));
+  sqlite3 *db,
+  const char *zFunctionName,
+  int nArg,
+  int eTextRep,
+  void *pApp,
+  void (*xStep)(sqlite3_context*,int,sqlite3_value**),
+  void (*xFinal)(sqlite3_context*),
+  void (*xValue)(sqlite3_context*),
+  void (*xInverse)(sqlite3_context*,int,sqlite3_value**),
+  void(*xDestroy)(void*)
+);
 
 /*
 ** CAPI3REF: Text Encodings
@@ -5900,13 +5924,13 @@ SQLITE_API int sqlite3_create_window_function(
 ** z&#91;n&#93; byte is not zero, undefined behavior may result.
 ** </dl>
 */
-#define SQLITE_UTF8          1  /* IMP: R-37514-35566 */
-#define SQLITE_UTF16LE       2  /* IMP: R-03371-37637 */
-#define SQLITE_UTF16BE       3  /* IMP: R-51971-34154 */
-#define SQLITE_UTF16         4  /* Use native byte order */
-#define SQLITE_ANY           5  /* Deprecated */
-#define SQLITE_UTF16_ALIGNED 8  /* sqlite3_create_collation only */
-#define SQLITE_UTF8_ZT       16 /* Zero-terminated UTF8 */
+#define SQLITE_UTF8           1    /* IMP: R-37514-35566 */
+#define SQLITE_UTF16LE        2    /* IMP: R-03371-37637 */
+#define SQLITE_UTF16BE        3    /* IMP: R-51971-34154 */
+#define SQLITE_UTF16          4    /* Use native byte order */
+#define SQLITE_ANY            5    /* Deprecated */
+#define SQLITE_UTF16_ALIGNED  8    /* sqlite3_create_collation only */
+#define SQLITE_UTF8_ZT       16    /* Zero-terminated UTF8 */
 
 /*
 ** CAPI3REF: Function Flags
@@ -6007,12 +6031,12 @@ SQLITE_API int sqlite3_create_window_function(
 ** </dd>
 ** </dl>
 */
-#define SQLITE_DETERMINISTIC  0x000000800
-#define SQLITE_DIRECTONLY     0x000080000
-#define SQLITE_SUBTYPE        0x000100000
-#define SQLITE_INNOCUOUS      0x000200000
-#define SQLITE_RESULT_SUBTYPE 0x001000000
-#define SQLITE_SELFORDER1     0x002000000
+#define SQLITE_DETERMINISTIC    0x000000800
+#define SQLITE_DIRECTONLY       0x000080000
+#define SQLITE_SUBTYPE          0x000100000
+#define SQLITE_INNOCUOUS        0x000200000
+#define SQLITE_RESULT_SUBTYPE   0x001000000
+#define SQLITE_SELFORDER1       0x002000000
 
 /*
 ** CAPI3REF: Deprecated Functions
@@ -6025,14 +6049,13 @@ SQLITE_API int sqlite3_create_window_function(
 ** these functions, we will not explain what they do.
 */
 #ifndef SQLITE_OMIT_DEPRECATED
-SQLITE_API SQLITE_DEPRECATED int sqlite3_aggregate_count(sqlite3_context *);
-SQLITE_API SQLITE_DEPRECATED int sqlite3_expired(sqlite3_stmt *);
-SQLITE_API SQLITE_DEPRECATED int sqlite3_transfer_bindings(sqlite3_stmt *,
-                                                           sqlite3_stmt *);
+SQLITE_API SQLITE_DEPRECATED int sqlite3_aggregate_count(sqlite3_context*);
+SQLITE_API SQLITE_DEPRECATED int sqlite3_expired(sqlite3_stmt*);
+SQLITE_API SQLITE_DEPRECATED int sqlite3_transfer_bindings(sqlite3_stmt*, sqlite3_stmt*);
 SQLITE_API SQLITE_DEPRECATED int sqlite3_global_recover(void);
 SQLITE_API SQLITE_DEPRECATED void sqlite3_thread_cleanup(void);
-SQLITE_API SQLITE_DEPRECATED int
-sqlite3_memory_alarm(void (*)(void *, sqlite3_int64, int), void *, sqlite3_int64);
+SQLITE_API SQLITE_DEPRECATED int sqlite3_memory_alarm(void(*)(void*,sqlite3_int64,int),
+                      void*,sqlite3_int64);
 #endif
 
 /*
@@ -6159,21 +6182,21 @@ sqlite3_memory_alarm(void (*)(void *, sqlite3_int64, int), void *, sqlite3_int64
 ** condition from a true SQL NULL is to invoke sqlite3_value_type() on the
 ** input to see if it is NULL prior to trying to extract the value.
 */
-SQLITE_API const void *sqlite3_value_blob(sqlite3_value *);
-SQLITE_API double sqlite3_value_double(sqlite3_value *);
-SQLITE_API int sqlite3_value_int(sqlite3_value *);
-SQLITE_API sqlite3_int64 sqlite3_value_int64(sqlite3_value *);
-SQLITE_API void *sqlite3_value_pointer(sqlite3_value *, const char *);
-SQLITE_API const unsigned char *sqlite3_value_text(sqlite3_value *);
-SQLITE_API const void *sqlite3_value_text16(sqlite3_value *);
-SQLITE_API const void *sqlite3_value_text16le(sqlite3_value *);
-SQLITE_API const void *sqlite3_value_text16be(sqlite3_value *);
-SQLITE_API int sqlite3_value_bytes(sqlite3_value *);
-SQLITE_API int sqlite3_value_bytes16(sqlite3_value *);
-SQLITE_API int sqlite3_value_type(sqlite3_value *);
-SQLITE_API int sqlite3_value_numeric_type(sqlite3_value *);
-SQLITE_API int sqlite3_value_nochange(sqlite3_value *);
-SQLITE_API int sqlite3_value_frombind(sqlite3_value *);
+SQLITE_API const void *sqlite3_value_blob(sqlite3_value*);
+SQLITE_API double sqlite3_value_double(sqlite3_value*);
+SQLITE_API int sqlite3_value_int(sqlite3_value*);
+SQLITE_API sqlite3_int64 sqlite3_value_int64(sqlite3_value*);
+SQLITE_API void *sqlite3_value_pointer(sqlite3_value*, const char*);
+SQLITE_API const unsigned char *sqlite3_value_text(sqlite3_value*);
+SQLITE_API const void *sqlite3_value_text16(sqlite3_value*);
+SQLITE_API const void *sqlite3_value_text16le(sqlite3_value*);
+SQLITE_API const void *sqlite3_value_text16be(sqlite3_value*);
+SQLITE_API int sqlite3_value_bytes(sqlite3_value*);
+SQLITE_API int sqlite3_value_bytes16(sqlite3_value*);
+SQLITE_API int sqlite3_value_type(sqlite3_value*);
+SQLITE_API int sqlite3_value_numeric_type(sqlite3_value*);
+SQLITE_API int sqlite3_value_nochange(sqlite3_value*);
+SQLITE_API int sqlite3_value_frombind(sqlite3_value*);
 
 /*
 ** CAPI3REF: Report the internal text encoding state of an sqlite3_value object
@@ -6196,7 +6219,7 @@ SQLITE_API int sqlite3_value_frombind(sqlite3_value *);
 ** not need to know what the internal state of an sqlite3_value object is and
 ** hence should not need to use this interface.
 */
-SQLITE_API int sqlite3_value_encoding(sqlite3_value *);
+SQLITE_API int sqlite3_value_encoding(sqlite3_value*);
 
 /*
 ** CAPI3REF: Finding The Subtype Of SQL Values
@@ -6214,7 +6237,7 @@ SQLITE_API int sqlite3_value_encoding(sqlite3_value *);
 ** If the [SQLITE_SUBTYPE] property is omitted, then sqlite3_value_subtype()
 ** might return zero instead of the upstream subtype in some corner cases.
 */
-SQLITE_API unsigned int sqlite3_value_subtype(sqlite3_value *);
+SQLITE_API unsigned int sqlite3_value_subtype(sqlite3_value*);
 
 /*
 ** CAPI3REF: Copy And Free SQL Values
@@ -6231,8 +6254,8 @@ SQLITE_API unsigned int sqlite3_value_subtype(sqlite3_value *);
 ** previously obtained from [sqlite3_value_dup()].  ^If V is a NULL pointer
 ** then sqlite3_value_free(V) is a harmless no-op.
 */
-SQLITE_API sqlite3_value *sqlite3_value_dup(const sqlite3_value *);
-SQLITE_API void sqlite3_value_free(sqlite3_value *);
+SQLITE_API sqlite3_value *sqlite3_value_dup(const sqlite3_value*);
+SQLITE_API void sqlite3_value_free(sqlite3_value*);
 
 /*
 ** CAPI3REF: Obtain Aggregate Function Context
@@ -6277,7 +6300,7 @@ SQLITE_API void sqlite3_value_free(sqlite3_value *);
 ** This routine must be called from the same thread in which
 ** the aggregate SQL function is running.
 */
-SQLITE_API void *sqlite3_aggregate_context(sqlite3_context *, int nBytes);
+SQLITE_API void *sqlite3_aggregate_context(sqlite3_context*, int nBytes);
 
 /*
 ** CAPI3REF: User Data For Functions
@@ -6292,7 +6315,7 @@ SQLITE_API void *sqlite3_aggregate_context(sqlite3_context *, int nBytes);
 ** This routine must be called from the same thread in which
 ** the application-defined function is running.
 */
-SQLITE_API void *sqlite3_user_data(sqlite3_context *);
+SQLITE_API void *sqlite3_user_data(sqlite3_context*);
 
 /*
 ** CAPI3REF: Database Connection For Functions
@@ -6304,7 +6327,7 @@ SQLITE_API void *sqlite3_user_data(sqlite3_context *);
 ** and [sqlite3_create_function16()] routines that originally
 ** registered the application defined function.
 */
-SQLITE_API sqlite3 *sqlite3_context_db_handle(sqlite3_context *);
+SQLITE_API sqlite3 *sqlite3_context_db_handle(sqlite3_context*);
 
 /*
 ** CAPI3REF: Function Auxiliary Data
@@ -6373,8 +6396,8 @@ SQLITE_API sqlite3 *sqlite3_context_db_handle(sqlite3_context *);
 **
 ** See also: [sqlite3_get_clientdata()] and [sqlite3_set_clientdata()].
 */
-SQLITE_API void *sqlite3_get_auxdata(sqlite3_context *, int N);
-SQLITE_API void sqlite3_set_auxdata(sqlite3_context *, int N, void *, void (*)(void *));
+SQLITE_API void *sqlite3_get_auxdata(sqlite3_context*, int N);
+SQLITE_API void sqlite3_set_auxdata(sqlite3_context*, int N, void*, void (*)(void*));
 
 /*
 ** CAPI3REF: Database Connection Client Data
@@ -6434,9 +6457,8 @@ SQLITE_API void sqlite3_set_auxdata(sqlite3_context *, int N, void *, void (*)(v
 **
 ** See also: [sqlite3_set_auxdata()] and [sqlite3_get_auxdata()].
 */
-SQLITE_API void *sqlite3_get_clientdata(sqlite3 *, const char *);
-SQLITE_API int sqlite3_set_clientdata(sqlite3 *, const char *, void *,
-                                      void (*)(void *));
+SQLITE_API void *sqlite3_get_clientdata(sqlite3*,const char*);
+SQLITE_API int sqlite3_set_clientdata(sqlite3*, const char*, void*, void(*)(void*));
 
 /*
 ** CAPI3REF: Constants Defining Special Destructor Behavior
@@ -6452,9 +6474,9 @@ SQLITE_API int sqlite3_set_clientdata(sqlite3 *, const char *, void *,
 ** The typedef is necessary to work around problems in certain
 ** C++ compilers.
 */
-typedef void (*sqlite3_destructor_type)(void *);
-#define SQLITE_STATIC    ((sqlite3_destructor_type)0)
-#define SQLITE_TRANSIENT ((sqlite3_destructor_type)-1)
+typedef void (*sqlite3_destructor_type)(void*);
+#define SQLITE_STATIC      ((sqlite3_destructor_type)0)
+#define SQLITE_TRANSIENT   ((sqlite3_destructor_type)-1)
 
 /*
 ** CAPI3REF: Setting The Result Of An SQL Function
@@ -6611,35 +6633,29 @@ typedef void (*sqlite3_destructor_type)(void *);
 ** than the one containing the application-defined function that received
 ** the [sqlite3_context] pointer, the results are undefined.
 */
-SQLITE_API void sqlite3_result_blob(sqlite3_context *, const void *, int,
-                                    void (*)(void *));
-SQLITE_API void sqlite3_result_blob64(sqlite3_context *, const void *, sqlite3_uint64,
-                                      void (*)(void *));
-SQLITE_API void sqlite3_result_double(sqlite3_context *, double);
-SQLITE_API void sqlite3_result_error(sqlite3_context *, const char *, int);
-SQLITE_API void sqlite3_result_error16(sqlite3_context *, const void *, int);
-SQLITE_API void sqlite3_result_error_toobig(sqlite3_context *);
-SQLITE_API void sqlite3_result_error_nomem(sqlite3_context *);
-SQLITE_API void sqlite3_result_error_code(sqlite3_context *, int);
-SQLITE_API void sqlite3_result_int(sqlite3_context *, int);
-SQLITE_API void sqlite3_result_int64(sqlite3_context *, sqlite3_int64);
-SQLITE_API void sqlite3_result_null(sqlite3_context *);
-SQLITE_API void sqlite3_result_text(sqlite3_context *, const char *, int,
-                                    void (*)(void *));
-SQLITE_API void sqlite3_result_text64(sqlite3_context *, const char *z,
-                                      sqlite3_uint64 n, void (*)(void *),
-                                      unsigned char encoding);
-SQLITE_API void sqlite3_result_text16(sqlite3_context *, const void *, int,
-                                      void (*)(void *));
-SQLITE_API void sqlite3_result_text16le(sqlite3_context *, const void *, int,
-                                        void (*)(void *));
-SQLITE_API void sqlite3_result_text16be(sqlite3_context *, const void *, int,
-                                        void (*)(void *));
-SQLITE_API void sqlite3_result_value(sqlite3_context *, sqlite3_value *);
-SQLITE_API void sqlite3_result_pointer(sqlite3_context *, void *, const char *,
-                                       void (*)(void *));
-SQLITE_API void sqlite3_result_zeroblob(sqlite3_context *, int n);
-SQLITE_API int sqlite3_result_zeroblob64(sqlite3_context *, sqlite3_uint64 n);
+SQLITE_API void sqlite3_result_blob(sqlite3_context*, const void*, int, void(*)(void*));
+SQLITE_API void sqlite3_result_blob64(sqlite3_context*,const void*,
+                           sqlite3_uint64,void(*)(void*));
+SQLITE_API void sqlite3_result_double(sqlite3_context*, double);
+SQLITE_API void sqlite3_result_error(sqlite3_context*, const char*, int);
+SQLITE_API void sqlite3_result_error16(sqlite3_context*, const void*, int);
+SQLITE_API void sqlite3_result_error_toobig(sqlite3_context*);
+SQLITE_API void sqlite3_result_error_nomem(sqlite3_context*);
+SQLITE_API void sqlite3_result_error_code(sqlite3_context*, int);
+SQLITE_API void sqlite3_result_int(sqlite3_context*, int);
+SQLITE_API void sqlite3_result_int64(sqlite3_context*, sqlite3_int64);
+SQLITE_API void sqlite3_result_null(sqlite3_context*);
+SQLITE_API void sqlite3_result_text(sqlite3_context*, const char*, int, void(*)(void*));
+SQLITE_API void sqlite3_result_text64(sqlite3_context*, const char *z, sqlite3_uint64 n,
+                           void(*)(void*), unsigned char encoding);
+SQLITE_API void sqlite3_result_text16(sqlite3_context*, const void*, int, void(*)(void*));
+SQLITE_API void sqlite3_result_text16le(sqlite3_context*, const void*, int,void(*)(void*));
+SQLITE_API void sqlite3_result_text16be(sqlite3_context*, const void*, int,void(*)(void*));
+SQLITE_API void sqlite3_result_value(sqlite3_context*, sqlite3_value*);
+SQLITE_API void sqlite3_result_pointer(sqlite3_context*, void*,const char*,void(*)(void*));
+SQLITE_API void sqlite3_result_zeroblob(sqlite3_context*, int n);
+SQLITE_API int sqlite3_result_zeroblob64(sqlite3_context*, sqlite3_uint64 n);
+
 
 /*
 ** CAPI3REF: Setting The Subtype Of An SQL Function
@@ -6667,7 +6683,7 @@ SQLITE_API int sqlite3_result_zeroblob64(sqlite3_context *, sqlite3_uint64 n);
 ** an error.  Future versions of SQLite might enable -DSQLITE_STRICT_SUBTYPE=1
 ** by default.
 */
-SQLITE_API void sqlite3_result_subtype(sqlite3_context *, unsigned int);
+SQLITE_API void sqlite3_result_subtype(sqlite3_context*,unsigned int);
 
 /*
 ** CAPI3REF: Define New Collating Sequences
@@ -6750,18 +6766,28 @@ SQLITE_API void sqlite3_result_subtype(sqlite3_context *, unsigned int);
 **
 ** See also:  [sqlite3_collation_needed()] and [sqlite3_collation_needed16()].
 */
-SQLITE_API int
-sqlite3_create_collation(sqlite3 *, const char *zName, int eTextRep, void *pArg,
-                         int (*xCompare)(void *, int, const void *, int, const void *));
-SQLITE_API int sqlite3_create_collation_v2(sqlite3 *, const char *zName, int eTextRep,
-                                           void *pArg,
-                                           int (*xCompare)(void *, int, const void *,
-                                                           int, const void *),
-                                           void (*xDestroy)(void *));
-SQLITE_API int sqlite3_create_collation16(sqlite3 *, const void *zName, int eTextRep,
-                                          void *pArg,
-                                          int (*xCompare)(void *, int, const void *,
-                                                          int, const void *));
+SQLITE_API int sqlite3_create_collation(
+  sqlite3*,
+  const char *zName,
+  int eTextRep,
+  void *pArg,
+  int(*xCompare)(void*,int,const void*,int,const void*)
+);
+SQLITE_API int sqlite3_create_collation_v2(
+  sqlite3*,
+  const char *zName,
+  int eTextRep,
+  void *pArg,
+  int(*xCompare)(void*,int,const void*,int,const void*),
+  void(*xDestroy)(void*)
+);
+SQLITE_API int sqlite3_create_collation16(
+  sqlite3*,
+  const void *zName,
+  int eTextRep,
+  void *pArg,
+  int(*xCompare)(void*,int,const void*,int,const void*)
+);
 
 /*
 ** CAPI3REF: Collation Needed Callbacks
@@ -6790,19 +6816,24 @@ SQLITE_API int sqlite3_create_collation16(sqlite3 *, const void *zName, int eTex
 ** [sqlite3_create_collation()], [sqlite3_create_collation16()], or
 ** [sqlite3_create_collation_v2()].
 */
-SQLITE_API int sqlite3_collation_needed(sqlite3 *, void *,
-                                        void (*)(void *, sqlite3 *, int eTextRep,
-                                                 const char *));
-SQLITE_API int sqlite3_collation_needed16(sqlite3 *, void *,
-                                          void (*)(void *, sqlite3 *, int eTextRep,
-                                                   const void *));
+SQLITE_API int sqlite3_collation_needed(
+  sqlite3*,
+  void*,
+  void(*)(void*,sqlite3*,int eTextRep,const char*)
+);
+SQLITE_API int sqlite3_collation_needed16(
+  sqlite3*,
+  void*,
+  void(*)(void*,sqlite3*,int eTextRep,const void*)
+);
 
 #ifdef SQLITE_ENABLE_CEROD
 /*
 ** Specify the activation key for a CEROD database.  Unless
 ** activated, none of the CEROD routines will work.
 */
-SQLITE_API void sqlite3_activate_cerod(const char *zPassPhrase /* Activation phrase */
+SQLITE_API void sqlite3_activate_cerod(
+  const char *zPassPhrase        /* Activation phrase */
 );
 #endif
 
@@ -6947,8 +6978,8 @@ SQLITE_API SQLITE_EXTERN char *sqlite3_data_directory;
 ** UTF-8 or UTF-16, respectively.
 */
 SQLITE_API int sqlite3_win32_set_directory(
-    unsigned long type, /* Identifier for directory being set or reset */
-    void *zValue        /* New value for directory being set or reset */
+  unsigned long type, /* Identifier for directory being set or reset */
+  void *zValue        /* New value for directory being set or reset */
 );
 SQLITE_API int sqlite3_win32_set_directory8(unsigned long type, const char *zValue);
 SQLITE_API int sqlite3_win32_set_directory16(unsigned long type, const void *zValue);
@@ -6959,8 +6990,8 @@ SQLITE_API int sqlite3_win32_set_directory16(unsigned long type, const void *zVa
 ** These macros are only available on Windows.  They define the allowed values
 ** for the type argument to the [sqlite3_win32_set_directory] interface.
 */
-#define SQLITE_WIN32_DATA_DIRECTORY_TYPE 1
-#define SQLITE_WIN32_TEMP_DIRECTORY_TYPE 2
+#define SQLITE_WIN32_DATA_DIRECTORY_TYPE  1
+#define SQLITE_WIN32_TEMP_DIRECTORY_TYPE  2
 
 /*
 ** CAPI3REF: Test For Auto-Commit Mode
@@ -6984,7 +7015,7 @@ SQLITE_API int sqlite3_win32_set_directory16(unsigned long type, const void *zVa
 ** connection while this routine is running, then the return value
 ** is undefined.
 */
-SQLITE_API int sqlite3_get_autocommit(sqlite3 *);
+SQLITE_API int sqlite3_get_autocommit(sqlite3*);
 
 /*
 ** CAPI3REF: Find The Database Handle Of A Prepared Statement
@@ -6997,7 +7028,7 @@ SQLITE_API int sqlite3_get_autocommit(sqlite3 *);
 ** to the [sqlite3_prepare_v2()] call (or its variants) that was used to
 ** create the statement in the first place.
 */
-SQLITE_API sqlite3 *sqlite3_db_handle(sqlite3_stmt *);
+SQLITE_API sqlite3 *sqlite3_db_handle(sqlite3_stmt*);
 
 /*
 ** CAPI3REF: Return The Schema Name For A Database Connection
@@ -7079,7 +7110,7 @@ SQLITE_API int sqlite3_db_readonly(sqlite3 *db, const char *zDbName);
 ** ^If the S argument to sqlite3_txn_state(D,S) is not the name of
 ** a valid schema, then -1 is returned.
 */
-SQLITE_API int sqlite3_txn_state(sqlite3 *, const char *zSchema);
+SQLITE_API int sqlite3_txn_state(sqlite3*,const char *zSchema);
 
 /*
 ** CAPI3REF: Allowed return values from sqlite3_txn_state()
@@ -7177,8 +7208,8 @@ SQLITE_API sqlite3_stmt *sqlite3_next_stmt(sqlite3 *pDb, sqlite3_stmt *pStmt);
 **
 ** See also the [sqlite3_update_hook()] interface.
 */
-SQLITE_API void *sqlite3_commit_hook(sqlite3 *, int (*)(void *), void *);
-SQLITE_API void *sqlite3_rollback_hook(sqlite3 *, void (*)(void *), void *);
+SQLITE_API void *sqlite3_commit_hook(sqlite3*, int(*)(void*), void*);
+SQLITE_API void *sqlite3_rollback_hook(sqlite3*, void(*)(void *), void*);
 
 /*
 ** CAPI3REF: Autovacuum Compaction Amount Callback
@@ -7238,11 +7269,13 @@ SQLITE_API void *sqlite3_rollback_hook(sqlite3 *, void (*)(void *), void *);
 ** &nbsp;   }
 ** </pre></blockquote>
 */
-SQLITE_API int sqlite3_autovacuum_pages(sqlite3 *db,
-                                        unsigned int (*)(void *, const char *,
-                                                         unsigned int, unsigned int,
-                                                         unsigned int),
-                                        void *, void (*)(void *));
+SQLITE_API int sqlite3_autovacuum_pages(
+  sqlite3 *db,
+  unsigned int(*)(void*,const char*,unsigned int,unsigned int,unsigned int),
+  void*,
+  void(*)(void*)
+);
+
 
 /*
 ** CAPI3REF: Data Change Notification Callbacks
@@ -7301,10 +7334,11 @@ SQLITE_API int sqlite3_autovacuum_pages(sqlite3 *db,
 ** See also the [sqlite3_commit_hook()], [sqlite3_rollback_hook()],
 ** and [sqlite3_preupdate_hook()] interfaces.
 */
-SQLITE_API void *sqlite3_update_hook(sqlite3 *,
-                                     void (*)(void *, int, char const *, char const *,
-                                              sqlite3_int64),
-                                     void *);
+SQLITE_API void *sqlite3_update_hook(
+  sqlite3*,
+  void(*)(void *,int ,char const *,char const *,sqlite3_int64),
+  void*
+);
 
 /*
 ** CAPI3REF: Enable Or Disable Shared Pager Cache
@@ -7380,7 +7414,7 @@ SQLITE_API int sqlite3_release_memory(int);
 **
 ** See also: [sqlite3_release_memory()]
 */
-SQLITE_API int sqlite3_db_release_memory(sqlite3 *);
+SQLITE_API int sqlite3_db_release_memory(sqlite3*);
 
 /*
 ** CAPI3REF: Impose A Limit On Heap Size
@@ -7460,6 +7494,7 @@ SQLITE_API sqlite3_int64 sqlite3_hard_heap_limit64(sqlite3_int64 N);
 */
 SQLITE_API SQLITE_DEPRECATED void sqlite3_soft_heap_limit(int N);
 
+
 /*
 ** CAPI3REF: Extract Metadata About A Column Of A Table
 ** METHOD: sqlite3
@@ -7530,15 +7565,15 @@ SQLITE_API SQLITE_DEPRECATED void sqlite3_soft_heap_limit(int N);
 ** any errors are encountered while loading the schema.
 */
 SQLITE_API int sqlite3_table_column_metadata(
-    sqlite3 *db,             /* Connection handle */
-    const char *zDbName,     /* Database name or NULL */
-    const char *zTableName,  /* Table name */
-    const char *zColumnName, /* Column name */
-    char const **pzDataType, /* OUTPUT: Declared data type */
-    char const **pzCollSeq,  /* OUTPUT: Collation sequence name */
-    int *pNotNull,           /* OUTPUT: True if NOT NULL constraint exists */
-    int *pPrimaryKey,        /* OUTPUT: True if column part of PK */
-    int *pAutoinc            /* OUTPUT: True if column is auto-increment */
+  sqlite3 *db,                /* Connection handle */
+  const char *zDbName,        /* Database name or NULL */
+  const char *zTableName,     /* Table name */
+  const char *zColumnName,    /* Column name */
+  char const **pzDataType,    /* OUTPUT: Declared data type */
+  char const **pzCollSeq,     /* OUTPUT: Collation sequence name */
+  int *pNotNull,              /* OUTPUT: True if NOT NULL constraint exists */
+  int *pPrimaryKey,           /* OUTPUT: True if column part of PK */
+  int *pAutoinc               /* OUTPUT: True if column is auto-increment */
 );
 
 /*
@@ -7586,10 +7621,10 @@ SQLITE_API int sqlite3_table_column_metadata(
 ** See also the [load_extension() SQL function].
 */
 SQLITE_API int sqlite3_load_extension(
-    sqlite3 *db,       /* Load the extension into this database connection */
-    const char *zFile, /* Name of the shared library containing extension */
-    const char *zProc, /* Entry point.  Derived from zFile if 0 */
-    char **pzErrMsg    /* Put error message here if not 0 */
+  sqlite3 *db,          /* Load the extension into this database connection */
+  const char *zFile,    /* Name of the shared library containing extension */
+  const char *zProc,    /* Entry point.  Derived from zFile if 0 */
+  char **pzErrMsg       /* Put error message here if not 0 */
 );
 
 /*
@@ -7655,7 +7690,7 @@ SQLITE_API int sqlite3_enable_load_extension(sqlite3 *db, int onoff);
 ** See also: [sqlite3_reset_auto_extension()]
 ** and [sqlite3_cancel_auto_extension()]
 */
-SQLITE_API int sqlite3_auto_extension(void (*xEntryPoint)(void));
+SQLITE_API int sqlite3_auto_extension(void(*xEntryPoint)(void));
 
 /*
 ** CAPI3REF: Cancel Automatic Extension Loading
@@ -7667,7 +7702,7 @@ SQLITE_API int sqlite3_auto_extension(void (*xEntryPoint)(void));
 ** unregistered and it returns 0 if X was not on the list of initialization
 ** routines.
 */
-SQLITE_API int sqlite3_cancel_auto_extension(void (*xEntryPoint)(void));
+SQLITE_API int sqlite3_cancel_auto_extension(void(*xEntryPoint)(void));
 
 /*
 ** CAPI3REF: Reset Automatic Extension Loading
@@ -7702,43 +7737,45 @@ typedef struct sqlite3_module sqlite3_module;
 ** any database connection.
 */
 struct sqlite3_module {
-    int iVersion;
-    int (*xCreate)(sqlite3 *, void *pAux, int argc, const char *const *argv,
-                   sqlite3_vtab **ppVTab, char **);
-    int (*xConnect)(sqlite3 *, void *pAux, int argc, const char *const *argv,
-                    sqlite3_vtab **ppVTab, char **);
-    int (*xBestIndex)(sqlite3_vtab *pVTab, sqlite3_index_info *);
-    int (*xDisconnect)(sqlite3_vtab *pVTab);
-    int (*xDestroy)(sqlite3_vtab *pVTab);
-    int (*xOpen)(sqlite3_vtab *pVTab, sqlite3_vtab_cursor **ppCursor);
-    int (*xClose)(sqlite3_vtab_cursor *);
-    int (*xFilter)(sqlite3_vtab_cursor *, int idxNum, const char *idxStr, int argc,
-                   sqlite3_value **argv);
-    int (*xNext)(sqlite3_vtab_cursor *);
-    int (*xEof)(sqlite3_vtab_cursor *);
-    int (*xColumn)(sqlite3_vtab_cursor *, sqlite3_context *, int);
-    int (*xRowid)(sqlite3_vtab_cursor *, sqlite3_int64 *pRowid);
-    int (*xUpdate)(sqlite3_vtab *, int, sqlite3_value **, sqlite3_int64 *);
-    int (*xBegin)(sqlite3_vtab *pVTab);
-    int (*xSync)(sqlite3_vtab *pVTab);
-    int (*xCommit)(sqlite3_vtab *pVTab);
-    int (*xRollback)(sqlite3_vtab *pVTab);
-    int (*xFindFunction)(sqlite3_vtab *pVtab, int nArg, const char *zName,
-                         void (**pxFunc)(sqlite3_context *, int, sqlite3_value **),
-                         void **ppArg);
-    int (*xRename)(sqlite3_vtab *pVtab, const char *zNew);
-    /* The methods above are in version 1 of the sqlite_module object. Those
+  int iVersion;
+  int (*xCreate)(sqlite3*, void *pAux,
+               int argc, const char *const*argv,
+               sqlite3_vtab **ppVTab, char**);
+  int (*xConnect)(sqlite3*, void *pAux,
+               int argc, const char *const*argv,
+               sqlite3_vtab **ppVTab, char**);
+  int (*xBestIndex)(sqlite3_vtab *pVTab, sqlite3_index_info*);
+  int (*xDisconnect)(sqlite3_vtab *pVTab);
+  int (*xDestroy)(sqlite3_vtab *pVTab);
+  int (*xOpen)(sqlite3_vtab *pVTab, sqlite3_vtab_cursor **ppCursor);
+  int (*xClose)(sqlite3_vtab_cursor*);
+  int (*xFilter)(sqlite3_vtab_cursor*, int idxNum, const char *idxStr,
+                int argc, sqlite3_value **argv);
+  int (*xNext)(sqlite3_vtab_cursor*);
+  int (*xEof)(sqlite3_vtab_cursor*);
+  int (*xColumn)(sqlite3_vtab_cursor*, sqlite3_context*, int);
+  int (*xRowid)(sqlite3_vtab_cursor*, sqlite3_int64 *pRowid);
+  int (*xUpdate)(sqlite3_vtab *, int, sqlite3_value **, sqlite3_int64 *);
+  int (*xBegin)(sqlite3_vtab *pVTab);
+  int (*xSync)(sqlite3_vtab *pVTab);
+  int (*xCommit)(sqlite3_vtab *pVTab);
+  int (*xRollback)(sqlite3_vtab *pVTab);
+  int (*xFindFunction)(sqlite3_vtab *pVtab, int nArg, const char *zName,
+                       void (**pxFunc)(sqlite3_context*,int,sqlite3_value**),
+                       void **ppArg);
+  int (*xRename)(sqlite3_vtab *pVtab, const char *zNew);
+  /* The methods above are in version 1 of the sqlite_module object. Those
   ** below are for version 2 and greater. */
-    int (*xSavepoint)(sqlite3_vtab *pVTab, int);
-    int (*xRelease)(sqlite3_vtab *pVTab, int);
-    int (*xRollbackTo)(sqlite3_vtab *pVTab, int);
-    /* The methods above are in versions 1 and 2 of the sqlite_module object.
+  int (*xSavepoint)(sqlite3_vtab *pVTab, int);
+  int (*xRelease)(sqlite3_vtab *pVTab, int);
+  int (*xRollbackTo)(sqlite3_vtab *pVTab, int);
+  /* The methods above are in versions 1 and 2 of the sqlite_module object.
   ** Those below are for version 3 and greater. */
-    int (*xShadowName)(const char *);
-    /* The methods above are in versions 1 through 3 of the sqlite_module object.
+  int (*xShadowName)(const char*);
+  /* The methods above are in versions 1 through 3 of the sqlite_module object.
   ** Those below are for version 4 and greater. */
-    int (*xIntegrity)(sqlite3_vtab *pVTab, const char *zSchema, const char *zTabName,
-                      int mFlags, char **pzErr);
+  int (*xIntegrity)(sqlite3_vtab *pVTab, const char *zSchema,
+                    const char *zTabName, int mFlags, char **pzErr);
 };
 
 /*
@@ -7846,35 +7883,35 @@ struct sqlite3_module {
 ** 3009000.
 */
 struct sqlite3_index_info {
-    /* Inputs */
-    int nConstraint; /* Number of entries in aConstraint */
-    struct sqlite3_index_constraint {
-        int iColumn;          /* Column constrained.  -1 for ROWID */
-        unsigned char op;     /* Constraint operator */
-        unsigned char usable; /* True if this constraint is usable */
-        int iTermOffset;      /* Used internally - xBestIndex should ignore */
-    } * aConstraint;          /* Table of WHERE clause constraints */
-    int nOrderBy;             /* Number of terms in the ORDER BY clause */
-    struct sqlite3_index_orderby {
-        int iColumn;        /* Column number */
-        unsigned char desc; /* True for DESC.  False for ASC. */
-    } * aOrderBy;           /* The ORDER BY clause */
-    /* Outputs */
-    struct sqlite3_index_constraint_usage {
-        int argvIndex;      /* if >0, constraint is part of argv to xFilter */
-        unsigned char omit; /* Do not code a test for this constraint */
-    } * aConstraintUsage;
-    int idxNum;           /* Number used to identify the index */
-    char *idxStr;         /* String, possibly obtained from sqlite3_malloc */
-    int needToFreeIdxStr; /* Free idxStr using sqlite3_free() if true */
-    int orderByConsumed;  /* True if output is already ordered */
-    double estimatedCost; /* Estimated cost of using this index */
-    /* Fields below are only available in SQLite 3.8.2 and later */
-    sqlite3_int64 estimatedRows; /* Estimated number of rows returned */
-    /* Fields below are only available in SQLite 3.9.0 and later */
-    int idxFlags; /* Mask of SQLITE_INDEX_SCAN_* flags */
-    /* Fields below are only available in SQLite 3.10.0 and later */
-    sqlite3_uint64 colUsed; /* Input: Mask of columns used by statement */
+  /* Inputs */
+  int nConstraint;           /* Number of entries in aConstraint */
+  struct sqlite3_index_constraint {
+     int iColumn;              /* Column constrained.  -1 for ROWID */
+     unsigned char op;         /* Constraint operator */
+     unsigned char usable;     /* True if this constraint is usable */
+     int iTermOffset;          /* Used internally - xBestIndex should ignore */
+  } *aConstraint;            /* Table of WHERE clause constraints */
+  int nOrderBy;              /* Number of terms in the ORDER BY clause */
+  struct sqlite3_index_orderby {
+     int iColumn;              /* Column number */
+     unsigned char desc;       /* True for DESC.  False for ASC. */
+  } *aOrderBy;               /* The ORDER BY clause */
+  /* Outputs */
+  struct sqlite3_index_constraint_usage {
+    int argvIndex;           /* if >0, constraint is part of argv to xFilter */
+    unsigned char omit;      /* Do not code a test for this constraint */
+  } *aConstraintUsage;
+  int idxNum;                /* Number used to identify the index */
+  char *idxStr;              /* String, possibly obtained from sqlite3_malloc */
+  int needToFreeIdxStr;      /* Free idxStr using sqlite3_free() if true */
+  int orderByConsumed;       /* True if output is already ordered */
+  double estimatedCost;           /* Estimated cost of using this index */
+  /* Fields below are only available in SQLite 3.8.2 and later */
+  sqlite3_int64 estimatedRows;    /* Estimated number of rows returned */
+  /* Fields below are only available in SQLite 3.9.0 and later */
+  int idxFlags;              /* Mask of SQLITE_INDEX_SCAN_* flags */
+  /* Fields below are only available in SQLite 3.10.0 and later */
+  sqlite3_uint64 colUsed;    /* Input: Mask of columns used by statement */
 };
 
 /*
@@ -7926,22 +7963,22 @@ struct sqlite3_index_info {
 ** because the constraints are numeric) and so the sqlite3_vtab_collation()
 ** interface is not commonly needed.
 */
-#define SQLITE_INDEX_CONSTRAINT_EQ        2
-#define SQLITE_INDEX_CONSTRAINT_GT        4
-#define SQLITE_INDEX_CONSTRAINT_LE        8
-#define SQLITE_INDEX_CONSTRAINT_LT        16
-#define SQLITE_INDEX_CONSTRAINT_GE        32
-#define SQLITE_INDEX_CONSTRAINT_MATCH     64
-#define SQLITE_INDEX_CONSTRAINT_LIKE      65
-#define SQLITE_INDEX_CONSTRAINT_GLOB      66
-#define SQLITE_INDEX_CONSTRAINT_REGEXP    67
-#define SQLITE_INDEX_CONSTRAINT_NE        68
-#define SQLITE_INDEX_CONSTRAINT_ISNOT     69
-#define SQLITE_INDEX_CONSTRAINT_ISNOTNULL 70
-#define SQLITE_INDEX_CONSTRAINT_ISNULL    71
-#define SQLITE_INDEX_CONSTRAINT_IS        72
-#define SQLITE_INDEX_CONSTRAINT_LIMIT     73
-#define SQLITE_INDEX_CONSTRAINT_OFFSET    74
+#define SQLITE_INDEX_CONSTRAINT_EQ          2
+#define SQLITE_INDEX_CONSTRAINT_GT          4
+#define SQLITE_INDEX_CONSTRAINT_LE          8
+#define SQLITE_INDEX_CONSTRAINT_LT         16
+#define SQLITE_INDEX_CONSTRAINT_GE         32
+#define SQLITE_INDEX_CONSTRAINT_MATCH      64
+#define SQLITE_INDEX_CONSTRAINT_LIKE       65
+#define SQLITE_INDEX_CONSTRAINT_GLOB       66
+#define SQLITE_INDEX_CONSTRAINT_REGEXP     67
+#define SQLITE_INDEX_CONSTRAINT_NE         68
+#define SQLITE_INDEX_CONSTRAINT_ISNOT      69
+#define SQLITE_INDEX_CONSTRAINT_ISNOTNULL  70
+#define SQLITE_INDEX_CONSTRAINT_ISNULL     71
+#define SQLITE_INDEX_CONSTRAINT_IS         72
+#define SQLITE_INDEX_CONSTRAINT_LIMIT      73
+#define SQLITE_INDEX_CONSTRAINT_OFFSET     74
 #define SQLITE_INDEX_CONSTRAINT_FUNCTION  150
 
 /*
@@ -7976,18 +8013,18 @@ struct sqlite3_index_info {
 **
 ** See also: [sqlite3_drop_modules()]
 */
-SQLITE_API int
-sqlite3_create_module(sqlite3 *db,       /* SQLite connection to register module with */
-                      const char *zName, /* Name of the module */
-                      const sqlite3_module *p, /* Methods for the module */
-                      void *pClientData        /* Client data for xCreate/xConnect */
+SQLITE_API int sqlite3_create_module(
+  sqlite3 *db,               /* SQLite connection to register module with */
+  const char *zName,         /* Name of the module */
+  const sqlite3_module *p,   /* Methods for the module */
+  void *pClientData          /* Client data for xCreate/xConnect */
 );
-SQLITE_API int
-sqlite3_create_module_v2(sqlite3 *db, /* SQLite connection to register module with */
-                         const char *zName,       /* Name of the module */
-                         const sqlite3_module *p, /* Methods for the module */
-                         void *pClientData,       /* Client data for xCreate/xConnect */
-                         void (*xDestroy)(void *) /* Module destructor function */
+SQLITE_API int sqlite3_create_module_v2(
+  sqlite3 *db,               /* SQLite connection to register module with */
+  const char *zName,         /* Name of the module */
+  const sqlite3_module *p,   /* Methods for the module */
+  void *pClientData,         /* Client data for xCreate/xConnect */
+  void(*xDestroy)(void*)     /* Module destructor function */
 );
 
 /*
@@ -8002,9 +8039,9 @@ sqlite3_create_module_v2(sqlite3 *db, /* SQLite connection to register module wi
 **
 ** See also: [sqlite3_create_module()]
 */
-SQLITE_API int
-sqlite3_drop_modules(sqlite3 *db,        /* Remove modules from this connection */
-                     const char **azKeep /* Except, do not remove the ones named here */
+SQLITE_API int sqlite3_drop_modules(
+  sqlite3 *db,                /* Remove modules from this connection */
+  const char **azKeep         /* Except, do not remove the ones named here */
 );
 
 /*
@@ -8026,10 +8063,10 @@ sqlite3_drop_modules(sqlite3 *db,        /* Remove modules from this connection 
 ** freed by sqlite3_free() and the zErrMsg field will be zeroed.
 */
 struct sqlite3_vtab {
-    const sqlite3_module *pModule; /* The module for this virtual table */
-    int nRef;                      /* Number of open cursors */
-    char *zErrMsg;                 /* Error message from sqlite3_mprintf() */
-    /* Virtual table implementations will typically add additional fields */
+  const sqlite3_module *pModule;  /* The module for this virtual table */
+  int nRef;                       /* Number of open cursors */
+  char *zErrMsg;                  /* Error message from sqlite3_mprintf() */
+  /* Virtual table implementations will typically add additional fields */
 };
 
 /*
@@ -8050,8 +8087,8 @@ struct sqlite3_vtab {
 ** are common to all implementations.
 */
 struct sqlite3_vtab_cursor {
-    sqlite3_vtab *pVtab; /* Virtual table of this cursor */
-    /* Virtual table implementations will typically add additional fields */
+  sqlite3_vtab *pVtab;      /* Virtual table of this cursor */
+  /* Virtual table implementations will typically add additional fields */
 };
 
 /*
@@ -8062,7 +8099,7 @@ struct sqlite3_vtab_cursor {
 ** to declare the format (the names and datatypes of the columns) of
 ** the virtual tables they implement.
 */
-SQLITE_API int sqlite3_declare_vtab(sqlite3 *, const char *zSQL);
+SQLITE_API int sqlite3_declare_vtab(sqlite3*, const char *zSQL);
 
 /*
 ** CAPI3REF: Overload A Function For A Virtual Table
@@ -8081,7 +8118,7 @@ SQLITE_API int sqlite3_declare_vtab(sqlite3 *, const char *zSQL);
 ** purpose is to be a placeholder function that can be overloaded
 ** by a [virtual table].
 */
-SQLITE_API int sqlite3_overload_function(sqlite3 *, const char *zFuncName, int nArg);
+SQLITE_API int sqlite3_overload_function(sqlite3*, const char *zFuncName, int nArg);
 
 /*
 ** CAPI3REF: A Handle To An Open BLOB
@@ -8180,9 +8217,15 @@ typedef struct sqlite3_blob sqlite3_blob;
 ** [sqlite3_blob_reopen()], [sqlite3_blob_read()],
 ** [sqlite3_blob_bytes()], [sqlite3_blob_write()].
 */
-SQLITE_API int sqlite3_blob_open(sqlite3 *, const char *zDb, const char *zTable,
-                                 const char *zColumn, sqlite3_int64 iRow, int flags,
-                                 sqlite3_blob **ppBlob);
+SQLITE_API int sqlite3_blob_open(
+  sqlite3*,
+  const char *zDb,
+  const char *zTable,
+  const char *zColumn,
+  sqlite3_int64 iRow,
+  int flags,
+  sqlite3_blob **ppBlob
+);
 
 /*
 ** CAPI3REF: Move a BLOB Handle to a New Row
@@ -8349,8 +8392,8 @@ SQLITE_API int sqlite3_blob_write(sqlite3_blob *, const void *z, int n, int iOff
 ** the default.  The choice for the new VFS is arbitrary.)^
 */
 SQLITE_API sqlite3_vfs *sqlite3_vfs_find(const char *zVfsName);
-SQLITE_API int sqlite3_vfs_register(sqlite3_vfs *, int makeDflt);
-SQLITE_API int sqlite3_vfs_unregister(sqlite3_vfs *);
+SQLITE_API int sqlite3_vfs_register(sqlite3_vfs*, int makeDflt);
+SQLITE_API int sqlite3_vfs_unregister(sqlite3_vfs*);
 
 /*
 ** CAPI3REF: Mutexes
@@ -8462,10 +8505,10 @@ SQLITE_API int sqlite3_vfs_unregister(sqlite3_vfs *);
 ** See also: [sqlite3_mutex_held()] and [sqlite3_mutex_notheld()].
 */
 SQLITE_API sqlite3_mutex *sqlite3_mutex_alloc(int);
-SQLITE_API void sqlite3_mutex_free(sqlite3_mutex *);
-SQLITE_API void sqlite3_mutex_enter(sqlite3_mutex *);
-SQLITE_API int sqlite3_mutex_try(sqlite3_mutex *);
-SQLITE_API void sqlite3_mutex_leave(sqlite3_mutex *);
+SQLITE_API void sqlite3_mutex_free(sqlite3_mutex*);
+SQLITE_API void sqlite3_mutex_enter(sqlite3_mutex*);
+SQLITE_API int sqlite3_mutex_try(sqlite3_mutex*);
+SQLITE_API void sqlite3_mutex_leave(sqlite3_mutex*);
 
 /*
 ** CAPI3REF: Mutex Methods Object
@@ -8534,15 +8577,15 @@ SQLITE_API void sqlite3_mutex_leave(sqlite3_mutex *);
 */
 typedef struct sqlite3_mutex_methods sqlite3_mutex_methods;
 struct sqlite3_mutex_methods {
-    int (*xMutexInit)(void);
-    int (*xMutexEnd)(void);
-    sqlite3_mutex *(*xMutexAlloc)(int);
-    void (*xMutexFree)(sqlite3_mutex *);
-    void (*xMutexEnter)(sqlite3_mutex *);
-    int (*xMutexTry)(sqlite3_mutex *);
-    void (*xMutexLeave)(sqlite3_mutex *);
-    int (*xMutexHeld)(sqlite3_mutex *);
-    int (*xMutexNotheld)(sqlite3_mutex *);
+  int (*xMutexInit)(void);
+  int (*xMutexEnd)(void);
+  sqlite3_mutex *(*xMutexAlloc)(int);
+  void (*xMutexFree)(sqlite3_mutex *);
+  void (*xMutexEnter)(sqlite3_mutex *);
+  int (*xMutexTry)(sqlite3_mutex *);
+  void (*xMutexLeave)(sqlite3_mutex *);
+  int (*xMutexHeld)(sqlite3_mutex *);
+  int (*xMutexNotheld)(sqlite3_mutex *);
 };
 
 /*
@@ -8575,8 +8618,8 @@ struct sqlite3_mutex_methods {
 ** interface should also return 1 when given a NULL pointer.
 */
 #ifndef NDEBUG
-SQLITE_API int sqlite3_mutex_held(sqlite3_mutex *);
-SQLITE_API int sqlite3_mutex_notheld(sqlite3_mutex *);
+SQLITE_API int sqlite3_mutex_held(sqlite3_mutex*);
+SQLITE_API int sqlite3_mutex_notheld(sqlite3_mutex*);
 #endif
 
 /*
@@ -8589,25 +8632,26 @@ SQLITE_API int sqlite3_mutex_notheld(sqlite3_mutex *);
 ** next.  Applications that override the built-in mutex logic must be
 ** prepared to accommodate additional static mutexes.
 */
-#define SQLITE_MUTEX_FAST        0
-#define SQLITE_MUTEX_RECURSIVE   1
-#define SQLITE_MUTEX_STATIC_MAIN 2
-#define SQLITE_MUTEX_STATIC_MEM  3  /* sqlite3_malloc() */
-#define SQLITE_MUTEX_STATIC_MEM2 4  /* NOT USED */
-#define SQLITE_MUTEX_STATIC_OPEN 4  /* sqlite3BtreeOpen() */
-#define SQLITE_MUTEX_STATIC_PRNG 5  /* sqlite3_randomness() */
-#define SQLITE_MUTEX_STATIC_LRU  6  /* lru page list */
-#define SQLITE_MUTEX_STATIC_LRU2 7  /* NOT USED */
-#define SQLITE_MUTEX_STATIC_PMEM 7  /* sqlite3PageMalloc() */
-#define SQLITE_MUTEX_STATIC_APP1 8  /* For use by application */
-#define SQLITE_MUTEX_STATIC_APP2 9  /* For use by application */
-#define SQLITE_MUTEX_STATIC_APP3 10 /* For use by application */
-#define SQLITE_MUTEX_STATIC_VFS1 11 /* For use by built-in VFS */
-#define SQLITE_MUTEX_STATIC_VFS2 12 /* For use by extension VFS */
-#define SQLITE_MUTEX_STATIC_VFS3 13 /* For use by application VFS */
+#define SQLITE_MUTEX_FAST             0
+#define SQLITE_MUTEX_RECURSIVE        1
+#define SQLITE_MUTEX_STATIC_MAIN      2
+#define SQLITE_MUTEX_STATIC_MEM       3  /* sqlite3_malloc() */
+#define SQLITE_MUTEX_STATIC_MEM2      4  /* NOT USED */
+#define SQLITE_MUTEX_STATIC_OPEN      4  /* sqlite3BtreeOpen() */
+#define SQLITE_MUTEX_STATIC_PRNG      5  /* sqlite3_randomness() */
+#define SQLITE_MUTEX_STATIC_LRU       6  /* lru page list */
+#define SQLITE_MUTEX_STATIC_LRU2      7  /* NOT USED */
+#define SQLITE_MUTEX_STATIC_PMEM      7  /* sqlite3PageMalloc() */
+#define SQLITE_MUTEX_STATIC_APP1      8  /* For use by application */
+#define SQLITE_MUTEX_STATIC_APP2      9  /* For use by application */
+#define SQLITE_MUTEX_STATIC_APP3     10  /* For use by application */
+#define SQLITE_MUTEX_STATIC_VFS1     11  /* For use by built-in VFS */
+#define SQLITE_MUTEX_STATIC_VFS2     12  /* For use by extension VFS */
+#define SQLITE_MUTEX_STATIC_VFS3     13  /* For use by application VFS */
 
 /* Legacy compatibility: */
-#define SQLITE_MUTEX_STATIC_MASTER 2
+#define SQLITE_MUTEX_STATIC_MASTER    2
+
 
 /*
 ** CAPI3REF: Retrieve the mutex for a database connection
@@ -8619,7 +8663,7 @@ SQLITE_API int sqlite3_mutex_notheld(sqlite3_mutex *);
 ** ^If the [threading mode] is Single-thread or Multi-thread then this
 ** routine returns a NULL pointer.
 */
-SQLITE_API sqlite3_mutex *sqlite3_db_mutex(sqlite3 *);
+SQLITE_API sqlite3_mutex *sqlite3_db_mutex(sqlite3*);
 
 /*
 ** CAPI3REF: Low-Level Control Of Database Files
@@ -8662,7 +8706,7 @@ SQLITE_API sqlite3_mutex *sqlite3_db_mutex(sqlite3 *);
 **
 ** See also: [file control opcodes]
 */
-SQLITE_API int sqlite3_file_control(sqlite3 *, const char *zDbName, int op, void *);
+SQLITE_API int sqlite3_file_control(sqlite3*, const char *zDbName, int op, void*);
 
 /*
 ** CAPI3REF: Testing Interface
@@ -8694,44 +8738,44 @@ SQLITE_API int sqlite3_test_control(int op, ...);
 ** Applications should not use any of these parameters or the
 ** [sqlite3_test_control()] interface.
 */
-#define SQLITE_TESTCTRL_FIRST                5
-#define SQLITE_TESTCTRL_PRNG_SAVE            5
-#define SQLITE_TESTCTRL_PRNG_RESTORE         6
-#define SQLITE_TESTCTRL_PRNG_RESET           7 /* NOT USED */
-#define SQLITE_TESTCTRL_FK_NO_ACTION         7
-#define SQLITE_TESTCTRL_BITVEC_TEST          8
-#define SQLITE_TESTCTRL_FAULT_INSTALL        9
-#define SQLITE_TESTCTRL_BENIGN_MALLOC_HOOKS  10
-#define SQLITE_TESTCTRL_PENDING_BYTE         11
-#define SQLITE_TESTCTRL_ASSERT               12
-#define SQLITE_TESTCTRL_ALWAYS               13
-#define SQLITE_TESTCTRL_RESERVE              14 /* NOT USED */
-#define SQLITE_TESTCTRL_JSON_SELFCHECK       14
-#define SQLITE_TESTCTRL_OPTIMIZATIONS        15
-#define SQLITE_TESTCTRL_ISKEYWORD            16 /* NOT USED */
-#define SQLITE_TESTCTRL_GETOPT               16
-#define SQLITE_TESTCTRL_SCRATCHMALLOC        17 /* NOT USED */
-#define SQLITE_TESTCTRL_INTERNAL_FUNCTIONS   17
-#define SQLITE_TESTCTRL_LOCALTIME_FAULT      18
-#define SQLITE_TESTCTRL_EXPLAIN_STMT         19 /* NOT USED */
-#define SQLITE_TESTCTRL_ONCE_RESET_THRESHOLD 19
-#define SQLITE_TESTCTRL_NEVER_CORRUPT        20
-#define SQLITE_TESTCTRL_VDBE_COVERAGE        21
-#define SQLITE_TESTCTRL_BYTEORDER            22
-#define SQLITE_TESTCTRL_ISINIT               23
-#define SQLITE_TESTCTRL_SORTER_MMAP          24
-#define SQLITE_TESTCTRL_IMPOSTER             25
-#define SQLITE_TESTCTRL_PARSER_COVERAGE      26
-#define SQLITE_TESTCTRL_RESULT_INTREAL       27
-#define SQLITE_TESTCTRL_PRNG_SEED            28
-#define SQLITE_TESTCTRL_EXTRA_SCHEMA_CHECKS  29
-#define SQLITE_TESTCTRL_SEEK_COUNT           30
-#define SQLITE_TESTCTRL_TRACEFLAGS           31
-#define SQLITE_TESTCTRL_TUNE                 32
-#define SQLITE_TESTCTRL_LOGEST               33
-#define SQLITE_TESTCTRL_USELONGDOUBLE        34 /* NOT USED */
-#define SQLITE_TESTCTRL_ATOF                 34
-#define SQLITE_TESTCTRL_LAST                 34 /* Largest TESTCTRL */
+#define SQLITE_TESTCTRL_FIRST                    5
+#define SQLITE_TESTCTRL_PRNG_SAVE                5
+#define SQLITE_TESTCTRL_PRNG_RESTORE             6
+#define SQLITE_TESTCTRL_PRNG_RESET               7  /* NOT USED */
+#define SQLITE_TESTCTRL_FK_NO_ACTION             7
+#define SQLITE_TESTCTRL_BITVEC_TEST              8
+#define SQLITE_TESTCTRL_FAULT_INSTALL            9
+#define SQLITE_TESTCTRL_BENIGN_MALLOC_HOOKS     10
+#define SQLITE_TESTCTRL_PENDING_BYTE            11
+#define SQLITE_TESTCTRL_ASSERT                  12
+#define SQLITE_TESTCTRL_ALWAYS                  13
+#define SQLITE_TESTCTRL_RESERVE                 14  /* NOT USED */
+#define SQLITE_TESTCTRL_JSON_SELFCHECK          14
+#define SQLITE_TESTCTRL_OPTIMIZATIONS           15
+#define SQLITE_TESTCTRL_ISKEYWORD               16  /* NOT USED */
+#define SQLITE_TESTCTRL_GETOPT                  16
+#define SQLITE_TESTCTRL_SCRATCHMALLOC           17  /* NOT USED */
+#define SQLITE_TESTCTRL_INTERNAL_FUNCTIONS      17
+#define SQLITE_TESTCTRL_LOCALTIME_FAULT         18
+#define SQLITE_TESTCTRL_EXPLAIN_STMT            19  /* NOT USED */
+#define SQLITE_TESTCTRL_ONCE_RESET_THRESHOLD    19
+#define SQLITE_TESTCTRL_NEVER_CORRUPT           20
+#define SQLITE_TESTCTRL_VDBE_COVERAGE           21
+#define SQLITE_TESTCTRL_BYTEORDER               22
+#define SQLITE_TESTCTRL_ISINIT                  23
+#define SQLITE_TESTCTRL_SORTER_MMAP             24
+#define SQLITE_TESTCTRL_IMPOSTER                25
+#define SQLITE_TESTCTRL_PARSER_COVERAGE         26
+#define SQLITE_TESTCTRL_RESULT_INTREAL          27
+#define SQLITE_TESTCTRL_PRNG_SEED               28
+#define SQLITE_TESTCTRL_EXTRA_SCHEMA_CHECKS     29
+#define SQLITE_TESTCTRL_SEEK_COUNT              30
+#define SQLITE_TESTCTRL_TRACEFLAGS              31
+#define SQLITE_TESTCTRL_TUNE                    32
+#define SQLITE_TESTCTRL_LOGEST                  33
+#define SQLITE_TESTCTRL_USELONGDOUBLE           34  /* NOT USED */
+#define SQLITE_TESTCTRL_ATOF                    34
+#define SQLITE_TESTCTRL_LAST                    34  /* Largest TESTCTRL */
 
 /*
 ** CAPI3REF: SQL Keyword Checking
@@ -8781,8 +8825,8 @@ SQLITE_API int sqlite3_test_control(int op, ...);
 ** new keywords may be added to future releases of SQLite.
 */
 SQLITE_API int sqlite3_keyword_count(void);
-SQLITE_API int sqlite3_keyword_name(int, const char **, int *);
-SQLITE_API int sqlite3_keyword_check(const char *, int);
+SQLITE_API int sqlite3_keyword_name(int,const char**,int*);
+SQLITE_API int sqlite3_keyword_check(const char*,int);
 
 /*
 ** CAPI3REF: Dynamic String Object
@@ -8827,7 +8871,7 @@ typedef struct sqlite3_str sqlite3_str;
 ** the value set for [sqlite3_limit](D,[SQLITE_LIMIT_LENGTH]) instead
 ** of [SQLITE_MAX_LENGTH].
 */
-SQLITE_API sqlite3_str *sqlite3_str_new(sqlite3 *);
+SQLITE_API sqlite3_str *sqlite3_str_new(sqlite3*);
 
 /*
 ** CAPI3REF: Finalize A Dynamic String
@@ -8846,8 +8890,8 @@ SQLITE_API sqlite3_str *sqlite3_str_new(sqlite3 *);
 ** X and the string content it contains.  Calling sqlite3_str_free(X) is
 ** the equivalent of calling [sqlite3_free](sqlite3_str_finish(X)).
 */
-SQLITE_API char *sqlite3_str_finish(sqlite3_str *);
-SQLITE_API void sqlite3_str_free(sqlite3_str *);
+SQLITE_API char *sqlite3_str_finish(sqlite3_str*);
+SQLITE_API void sqlite3_str_free(sqlite3_str*);
 
 /*
 ** CAPI3REF: Return A Dynamic String From an SQL Function
@@ -8871,7 +8915,7 @@ SQLITE_API void sqlite3_str_free(sqlite3_str *);
 ** except that it also invokes the [sqlite3_str_free(S)] destructor
 ** on the dynamic string object.
 */
-SQLITE_API void sqlite3_result_str(sqlite3_context *, sqlite3_str *, int);
+SQLITE_API void sqlite3_result_str(sqlite3_context*, sqlite3_str*, int);
 
 /*
 ** CAPI3REF: Control Flags For sqlite3_result_str()
@@ -8879,9 +8923,9 @@ SQLITE_API void sqlite3_result_str(sqlite3_context *, sqlite3_str *, int);
 ** The following integers can be used as the third "F" argument
 ** to [sqlite3_result_str(C,S,F)].
 */
-#define SQLITE_COPY   0 /* Results copied.  Dynamic string unchanged */
-#define SQLITE_XFER   1 /* Results transfered.  Dynamic string reset */
-#define SQLITE_FINISH 2 /* Like SQLITE_XFER, plus dynamic string freed */
+#define SQLITE_COPY   0   /* Results copied.  Dynamic string unchanged */
+#define SQLITE_XFER   1   /* Results transfered.  Dynamic string reset */
+#define SQLITE_FINISH 2   /* Like SQLITE_XFER, plus dynamic string freed */
 
 /*
 ** CAPI3REF: Add Content To A Dynamic String
@@ -8919,13 +8963,13 @@ SQLITE_API void sqlite3_result_str(sqlite3_context *, sqlite3_str *, int);
 ** is recorded in the [sqlite3_str] object and can be recovered by a
 ** subsequent call to [sqlite3_str_errcode(X)].
 */
-SQLITE_API void sqlite3_str_appendf(sqlite3_str *, const char *zFormat, ...);
-SQLITE_API void sqlite3_str_vappendf(sqlite3_str *, const char *zFormat, va_list);
-SQLITE_API void sqlite3_str_append(sqlite3_str *, const char *zIn, int N);
-SQLITE_API void sqlite3_str_appendall(sqlite3_str *, const char *zIn);
-SQLITE_API void sqlite3_str_appendchar(sqlite3_str *, int N, char C);
-SQLITE_API void sqlite3_str_reset(sqlite3_str *);
-SQLITE_API void sqlite3_str_truncate(sqlite3_str *, int N);
+SQLITE_API void sqlite3_str_appendf(sqlite3_str*, const char *zFormat, ...);
+SQLITE_API void sqlite3_str_vappendf(sqlite3_str*, const char *zFormat, va_list);
+SQLITE_API void sqlite3_str_append(sqlite3_str*, const char *zIn, int N);
+SQLITE_API void sqlite3_str_appendall(sqlite3_str*, const char *zIn);
+SQLITE_API void sqlite3_str_appendchar(sqlite3_str*, int N, char C);
+SQLITE_API void sqlite3_str_reset(sqlite3_str*);
+SQLITE_API void sqlite3_str_truncate(sqlite3_str*,int N);
 
 /*
 ** CAPI3REF: Status Of A Dynamic String
@@ -8956,9 +9000,9 @@ SQLITE_API void sqlite3_str_truncate(sqlite3_str *, int N);
 ** outside the range of 0 to [sqlite3_str_length(X)] and do not read or
 ** write any byte after any subsequent sqlite3_str method call.
 */
-SQLITE_API int sqlite3_str_errcode(sqlite3_str *);
-SQLITE_API int sqlite3_str_length(sqlite3_str *);
-SQLITE_API char *sqlite3_str_value(sqlite3_str *);
+SQLITE_API int sqlite3_str_errcode(sqlite3_str*);
+SQLITE_API int sqlite3_str_length(sqlite3_str*);
+SQLITE_API char *sqlite3_str_value(sqlite3_str*);
 
 /*
 ** CAPI3REF: SQLite Runtime Status
@@ -8987,8 +9031,13 @@ SQLITE_API char *sqlite3_str_value(sqlite3_str *);
 ** See also: [sqlite3_db_status()]
 */
 SQLITE_API int sqlite3_status(int op, int *pCurrent, int *pHighwater, int resetFlag);
-SQLITE_API int sqlite3_status64(int op, sqlite3_int64 *pCurrent,
-                                sqlite3_int64 *pHighwater, int resetFlag);
+SQLITE_API int sqlite3_status64(
+  int op,
+  sqlite3_int64 *pCurrent,
+  sqlite3_int64 *pHighwater,
+  int resetFlag
+);
+
 
 /*
 ** CAPI3REF: Status Parameters
@@ -9057,16 +9106,16 @@ SQLITE_API int sqlite3_status64(int op, sqlite3_int64 *pCurrent,
 **
 ** New status parameters may be added from time to time.
 */
-#define SQLITE_STATUS_MEMORY_USED        0
-#define SQLITE_STATUS_PAGECACHE_USED     1
-#define SQLITE_STATUS_PAGECACHE_OVERFLOW 2
-#define SQLITE_STATUS_SCRATCH_USED       3 /* NOT USED */
-#define SQLITE_STATUS_SCRATCH_OVERFLOW   4 /* NOT USED */
-#define SQLITE_STATUS_MALLOC_SIZE        5
-#define SQLITE_STATUS_PARSER_STACK       6
-#define SQLITE_STATUS_PAGECACHE_SIZE     7
-#define SQLITE_STATUS_SCRATCH_SIZE       8 /* NOT USED */
-#define SQLITE_STATUS_MALLOC_COUNT       9
+#define SQLITE_STATUS_MEMORY_USED          0
+#define SQLITE_STATUS_PAGECACHE_USED       1
+#define SQLITE_STATUS_PAGECACHE_OVERFLOW   2
+#define SQLITE_STATUS_SCRATCH_USED         3  /* NOT USED */
+#define SQLITE_STATUS_SCRATCH_OVERFLOW     4  /* NOT USED */
+#define SQLITE_STATUS_MALLOC_SIZE          5
+#define SQLITE_STATUS_PARSER_STACK         6
+#define SQLITE_STATUS_PAGECACHE_SIZE       7
+#define SQLITE_STATUS_SCRATCH_SIZE         8  /* NOT USED */
+#define SQLITE_STATUS_MALLOC_COUNT         9
 
 /*
 ** CAPI3REF: Database Connection Status
@@ -9099,10 +9148,8 @@ SQLITE_API int sqlite3_status64(int op, sqlite3_int64 *pCurrent,
 **
 ** See also: [sqlite3_status()] and [sqlite3_stmt_status()].
 */
-SQLITE_API int sqlite3_db_status(sqlite3 *, int op, int *pCur, int *pHiwtr,
-                                 int resetFlg);
-SQLITE_API int sqlite3_db_status64(sqlite3 *, int, sqlite3_int64 *, sqlite3_int64 *,
-                                   int);
+SQLITE_API int sqlite3_db_status(sqlite3*, int op, int *pCur, int *pHiwtr, int resetFlg);
+SQLITE_API int sqlite3_db_status64(sqlite3*,int,sqlite3_int64*,sqlite3_int64*,int);
 
 /*
 ** CAPI3REF: Status Parameters for database connections
@@ -9233,21 +9280,22 @@ SQLITE_API int sqlite3_db_status64(sqlite3 *, int, sqlite3_int64 *, sqlite3_int6
 ** </dd>
 ** </dl>
 */
-#define SQLITE_DBSTATUS_LOOKASIDE_USED      0
-#define SQLITE_DBSTATUS_CACHE_USED          1
-#define SQLITE_DBSTATUS_SCHEMA_USED         2
-#define SQLITE_DBSTATUS_STMT_USED           3
-#define SQLITE_DBSTATUS_LOOKASIDE_HIT       4
-#define SQLITE_DBSTATUS_LOOKASIDE_MISS_SIZE 5
-#define SQLITE_DBSTATUS_LOOKASIDE_MISS_FULL 6
-#define SQLITE_DBSTATUS_CACHE_HIT           7
-#define SQLITE_DBSTATUS_CACHE_MISS          8
-#define SQLITE_DBSTATUS_CACHE_WRITE         9
+#define SQLITE_DBSTATUS_LOOKASIDE_USED       0
+#define SQLITE_DBSTATUS_CACHE_USED           1
+#define SQLITE_DBSTATUS_SCHEMA_USED          2
+#define SQLITE_DBSTATUS_STMT_USED            3
+#define SQLITE_DBSTATUS_LOOKASIDE_HIT        4
+#define SQLITE_DBSTATUS_LOOKASIDE_MISS_SIZE  5
+#define SQLITE_DBSTATUS_LOOKASIDE_MISS_FULL  6
+#define SQLITE_DBSTATUS_CACHE_HIT            7
+#define SQLITE_DBSTATUS_CACHE_MISS           8
+#define SQLITE_DBSTATUS_CACHE_WRITE          9
 #define SQLITE_DBSTATUS_DEFERRED_FKS        10
 #define SQLITE_DBSTATUS_CACHE_USED_SHARED   11
 #define SQLITE_DBSTATUS_CACHE_SPILL         12
 #define SQLITE_DBSTATUS_TEMPBUF_SPILL       13
-#define SQLITE_DBSTATUS_MAX                 13 /* Largest defined DBSTATUS */
+#define SQLITE_DBSTATUS_MAX                 13   /* Largest defined DBSTATUS */
+
 
 /*
 ** CAPI3REF: Prepared Statement Status
@@ -9273,7 +9321,7 @@ SQLITE_API int sqlite3_db_status64(sqlite3 *, int, sqlite3_int64 *, sqlite3_int6
 **
 ** See also: [sqlite3_status()] and [sqlite3_db_status()].
 */
-SQLITE_API int sqlite3_stmt_status(sqlite3_stmt *, int op, int resetFlg);
+SQLITE_API int sqlite3_stmt_status(sqlite3_stmt*, int op,int resetFlg);
 
 /*
 ** CAPI3REF: Status Parameters for prepared statements
@@ -9340,15 +9388,15 @@ SQLITE_API int sqlite3_stmt_status(sqlite3_stmt *, int op, int resetFlg);
 ** </dd>
 ** </dl>
 */
-#define SQLITE_STMTSTATUS_FULLSCAN_STEP 1
-#define SQLITE_STMTSTATUS_SORT          2
-#define SQLITE_STMTSTATUS_AUTOINDEX     3
-#define SQLITE_STMTSTATUS_VM_STEP       4
-#define SQLITE_STMTSTATUS_REPREPARE     5
-#define SQLITE_STMTSTATUS_RUN           6
-#define SQLITE_STMTSTATUS_FILTER_MISS   7
-#define SQLITE_STMTSTATUS_FILTER_HIT    8
-#define SQLITE_STMTSTATUS_MEMUSED       99
+#define SQLITE_STMTSTATUS_FULLSCAN_STEP     1
+#define SQLITE_STMTSTATUS_SORT              2
+#define SQLITE_STMTSTATUS_AUTOINDEX         3
+#define SQLITE_STMTSTATUS_VM_STEP           4
+#define SQLITE_STMTSTATUS_REPREPARE         5
+#define SQLITE_STMTSTATUS_RUN               6
+#define SQLITE_STMTSTATUS_FILTER_MISS       7
+#define SQLITE_STMTSTATUS_FILTER_HIT        8
+#define SQLITE_STMTSTATUS_MEMUSED           99
 
 /*
 ** CAPI3REF: Custom Page Cache Object
@@ -9375,8 +9423,8 @@ typedef struct sqlite3_pcache sqlite3_pcache;
 */
 typedef struct sqlite3_pcache_page sqlite3_pcache_page;
 struct sqlite3_pcache_page {
-    void *pBuf;   /* The content of the page */
-    void *pExtra; /* Extra information associated with the page */
+  void *pBuf;        /* The content of the page */
+  void *pExtra;      /* Extra information associated with the page */
 };
 
 /*
@@ -9540,20 +9588,20 @@ struct sqlite3_pcache_page {
 */
 typedef struct sqlite3_pcache_methods2 sqlite3_pcache_methods2;
 struct sqlite3_pcache_methods2 {
-    int iVersion;
-    void *pArg;
-    int (*xInit)(void *);
-    void (*xShutdown)(void *);
-    sqlite3_pcache *(*xCreate)(int szPage, int szExtra, int bPurgeable);
-    void (*xCachesize)(sqlite3_pcache *, int nCachesize);
-    int (*xPagecount)(sqlite3_pcache *);
-    sqlite3_pcache_page *(*xFetch)(sqlite3_pcache *, unsigned key, int createFlag);
-    void (*xUnpin)(sqlite3_pcache *, sqlite3_pcache_page *, int discard);
-    void (*xRekey)(sqlite3_pcache *, sqlite3_pcache_page *, unsigned oldKey,
-                   unsigned newKey);
-    void (*xTruncate)(sqlite3_pcache *, unsigned iLimit);
-    void (*xDestroy)(sqlite3_pcache *);
-    void (*xShrink)(sqlite3_pcache *);
+  int iVersion;
+  void *pArg;
+  int (*xInit)(void*);
+  void (*xShutdown)(void*);
+  sqlite3_pcache *(*xCreate)(int szPage, int szExtra, int bPurgeable);
+  void (*xCachesize)(sqlite3_pcache*, int nCachesize);
+  int (*xPagecount)(sqlite3_pcache*);
+  sqlite3_pcache_page *(*xFetch)(sqlite3_pcache*, unsigned key, int createFlag);
+  void (*xUnpin)(sqlite3_pcache*, sqlite3_pcache_page*, int discard);
+  void (*xRekey)(sqlite3_pcache*, sqlite3_pcache_page*,
+      unsigned oldKey, unsigned newKey);
+  void (*xTruncate)(sqlite3_pcache*, unsigned iLimit);
+  void (*xDestroy)(sqlite3_pcache*);
+  void (*xShrink)(sqlite3_pcache*);
 };
 
 /*
@@ -9563,18 +9611,19 @@ struct sqlite3_pcache_methods2 {
 */
 typedef struct sqlite3_pcache_methods sqlite3_pcache_methods;
 struct sqlite3_pcache_methods {
-    void *pArg;
-    int (*xInit)(void *);
-    void (*xShutdown)(void *);
-    sqlite3_pcache *(*xCreate)(int szPage, int bPurgeable);
-    void (*xCachesize)(sqlite3_pcache *, int nCachesize);
-    int (*xPagecount)(sqlite3_pcache *);
-    void *(*xFetch)(sqlite3_pcache *, unsigned key, int createFlag);
-    void (*xUnpin)(sqlite3_pcache *, void *, int discard);
-    void (*xRekey)(sqlite3_pcache *, void *, unsigned oldKey, unsigned newKey);
-    void (*xTruncate)(sqlite3_pcache *, unsigned iLimit);
-    void (*xDestroy)(sqlite3_pcache *);
+  void *pArg;
+  int (*xInit)(void*);
+  void (*xShutdown)(void*);
+  sqlite3_pcache *(*xCreate)(int szPage, int bPurgeable);
+  void (*xCachesize)(sqlite3_pcache*, int nCachesize);
+  int (*xPagecount)(sqlite3_pcache*);
+  void *(*xFetch)(sqlite3_pcache*, unsigned key, int createFlag);
+  void (*xUnpin)(sqlite3_pcache*, void*, int discard);
+  void (*xRekey)(sqlite3_pcache*, void*, unsigned oldKey, unsigned newKey);
+  void (*xTruncate)(sqlite3_pcache*, unsigned iLimit);
+  void (*xDestroy)(sqlite3_pcache*);
 };
+
 
 /*
 ** CAPI3REF: Online Backup Object
@@ -9784,11 +9833,11 @@ typedef struct sqlite3_backup sqlite3_backup;
 ** <li> The [sqlite3_rsync] utility program.
 ** </ul>
 */
-SQLITE_API sqlite3_backup *
-sqlite3_backup_init(sqlite3 *pDest,         /* Destination database handle */
-                    const char *zDestName,  /* Destination database name */
-                    sqlite3 *pSource,       /* Source database handle */
-                    const char *zSourceName /* Source database name */
+SQLITE_API sqlite3_backup *sqlite3_backup_init(
+  sqlite3 *pDest,                        /* Destination database handle */
+  const char *zDestName,                 /* Destination database name */
+  sqlite3 *pSource,                      /* Source database handle */
+  const char *zSourceName                /* Source database name */
 );
 SQLITE_API int sqlite3_backup_step(sqlite3_backup *p, int nPage);
 SQLITE_API int sqlite3_backup_finish(sqlite3_backup *p);
@@ -9911,10 +9960,11 @@ SQLITE_API int sqlite3_backup_pagecount(sqlite3_backup *p);
 ** SQLITE_LOCKED.)^
 */
 SQLITE_API int sqlite3_unlock_notify(
-    sqlite3 *pBlocked,                       /* Waiting connection */
-    void (*xNotify)(void **apArg, int nArg), /* Callback function to invoke */
-    void *pNotifyArg                         /* Argument to pass to xNotify */
+  sqlite3 *pBlocked,                          /* Waiting connection */
+  void (*xNotify)(void **apArg, int nArg),    /* Callback function to invoke */
+  void *pNotifyArg                            /* Argument to pass to xNotify */
 );
+
 
 /*
 ** CAPI3REF: String Comparison
@@ -10038,8 +10088,11 @@ SQLITE_API void sqlite3_log(int iErrCode, const char *zFormat, ...);
 ** checkpointing entirely. To re-enable the default behavior, call
 ** sqlite3_wal_autocheckpoint(db,1000) or use [PRAGMA wal_checkpoint].
 */
-SQLITE_API void *
-sqlite3_wal_hook(sqlite3 *, int (*)(void *, sqlite3 *, const char *, int), void *);
+SQLITE_API void *sqlite3_wal_hook(
+  sqlite3*,
+  int(*)(void *,sqlite3*,const char*,int),
+  void*
+);
 
 /*
 ** CAPI3REF: Configure an auto-checkpoint
@@ -10192,12 +10245,12 @@ SQLITE_API int sqlite3_wal_checkpoint(sqlite3 *db, const char *zDb);
 ** ^The [PRAGMA wal_checkpoint] command can be used to invoke this interface
 ** from SQL.
 */
-SQLITE_API int
-sqlite3_wal_checkpoint_v2(sqlite3 *db,     /* Database handle */
-                          const char *zDb, /* Name of attached database (or NULL) */
-                          int eMode,       /* SQLITE_CHECKPOINT_* value */
-                          int *pnLog,      /* OUT: Size of WAL log in frames */
-                          int *pnCkpt /* OUT: Total number of frames checkpointed */
+SQLITE_API int sqlite3_wal_checkpoint_v2(
+  sqlite3 *db,                    /* Database handle */
+  const char *zDb,                /* Name of attached database (or NULL) */
+  int eMode,                      /* SQLITE_CHECKPOINT_* value */
+  int *pnLog,                     /* OUT: Size of WAL log in frames */
+  int *pnCkpt                     /* OUT: Total number of frames checkpointed */
 );
 
 /*
@@ -10209,7 +10262,7 @@ sqlite3_wal_checkpoint_v2(sqlite3 *db,     /* Database handle */
 ** See the [sqlite3_wal_checkpoint_v2()] documentation for details on the
 ** meaning of each of these checkpoint modes.
 */
-#define SQLITE_CHECKPOINT_NOOP     -1 /* Do no work at all */
+#define SQLITE_CHECKPOINT_NOOP    -1  /* Do no work at all */
 #define SQLITE_CHECKPOINT_PASSIVE  0  /* Do as much as possible w/o blocking */
 #define SQLITE_CHECKPOINT_FULL     1  /* Wait for writers, then checkpoint */
 #define SQLITE_CHECKPOINT_RESTART  2  /* Like FULL but wait for readers */
@@ -10233,7 +10286,7 @@ sqlite3_wal_checkpoint_v2(sqlite3 *db,     /* Database handle */
 ** of parameters after C depend on which [virtual table configuration option]
 ** is used.
 */
-SQLITE_API int sqlite3_vtab_config(sqlite3 *, int op, ...);
+SQLITE_API int sqlite3_vtab_config(sqlite3*, int op, ...);
 
 /*
 ** CAPI3REF: Virtual Table Configuration Options
@@ -10347,7 +10400,7 @@ SQLITE_API int sqlite3_vtab_on_conflict(sqlite3 *);
 ** current implementation, the sqlite3_vtab_nochange() interface does always
 ** returns false for the enhanced [UPDATE FROM] statement.
 */
-SQLITE_API int sqlite3_vtab_nochange(sqlite3_context *);
+SQLITE_API int sqlite3_vtab_nochange(sqlite3_context*);
 
 /*
 ** CAPI3REF: Determine The Collation For a Virtual Table Constraint
@@ -10382,7 +10435,7 @@ SQLITE_API int sqlite3_vtab_nochange(sqlite3_context *);
 ** <li><p> Otherwise, "BINARY" is returned.
 ** </ol>
 */
-SQLITE_API const char *sqlite3_vtab_collation(sqlite3_index_info *, int);
+SQLITE_API const char *sqlite3_vtab_collation(sqlite3_index_info*,int);
 
 /*
 ** CAPI3REF: Determine if a virtual table query is DISTINCT
@@ -10477,7 +10530,7 @@ SQLITE_API const char *sqlite3_vtab_collation(sqlite3_index_info *, int);
 ** valid to do so, on the other hand, might cause SQLite to return incorrect
 ** results.
 */
-SQLITE_API int sqlite3_vtab_distinct(sqlite3_index_info *);
+SQLITE_API int sqlite3_vtab_distinct(sqlite3_index_info*);
 
 /*
 ** CAPI3REF: Identify and handle IN constraints in xBestIndex
@@ -10550,7 +10603,7 @@ SQLITE_API int sqlite3_vtab_distinct(sqlite3_index_info *);
 ** [sqlite3_vtab_in_next()] to find all values on the right-hand side
 ** of the IN constraint.
 */
-SQLITE_API int sqlite3_vtab_in(sqlite3_index_info *, int iCons, int bHandle);
+SQLITE_API int sqlite3_vtab_in(sqlite3_index_info*, int iCons, int bHandle);
 
 /*
 ** CAPI3REF: Find all elements on the right-hand side of an IN constraint.
@@ -10640,7 +10693,7 @@ SQLITE_API int sqlite3_vtab_in_next(sqlite3_value *pVal, sqlite3_value **ppOut);
 ** The "_rhs_" in the name of this routine is an abbreviation for
 ** "Right-Hand Side".
 */
-SQLITE_API int sqlite3_vtab_rhs_value(sqlite3_index_info *, int, sqlite3_value **ppVal);
+SQLITE_API int sqlite3_vtab_rhs_value(sqlite3_index_info*, int, sqlite3_value **ppVal);
 
 /*
 ** CAPI3REF: Conflict resolution modes
@@ -10656,9 +10709,9 @@ SQLITE_API int sqlite3_vtab_rhs_value(sqlite3_index_info *, int, sqlite3_value *
 */
 #define SQLITE_ROLLBACK 1
 /* #define SQLITE_IGNORE 2 // Also used by sqlite3_authorizer() callback */
-#define SQLITE_FAIL 3
+#define SQLITE_FAIL     3
 /* #define SQLITE_ABORT 4  // Also an error code */
-#define SQLITE_REPLACE 5
+#define SQLITE_REPLACE  5
 
 /*
 ** CAPI3REF: Prepared Statement Scan Status Opcodes
@@ -10771,17 +10824,17 @@ SQLITE_API int sqlite3_vtab_rhs_value(sqlite3_index_info *, int, sqlite3_value *
 ** [nexec and ncycle] columns of the [bytecode virtual table].
 */
 SQLITE_API int sqlite3_stmt_scanstatus(
-    sqlite3_stmt *pStmt, /* Prepared statement for which info desired */
-    int idx,             /* Index of loop to report on */
-    int iScanStatusOp,   /* Information desired.  SQLITE_SCANSTAT_* */
-    void *pOut           /* Result written here */
+  sqlite3_stmt *pStmt,      /* Prepared statement for which info desired */
+  int idx,                  /* Index of loop to report on */
+  int iScanStatusOp,        /* Information desired.  SQLITE_SCANSTAT_* */
+  void *pOut                /* Result written here */
 );
 SQLITE_API int sqlite3_stmt_scanstatus_v2(
-    sqlite3_stmt *pStmt, /* Prepared statement for which info desired */
-    int idx,             /* Index of loop to report on */
-    int iScanStatusOp,   /* Information desired.  SQLITE_SCANSTAT_* */
-    int flags,           /* Mask of flags defined below */
-    void *pOut           /* Result written here */
+  sqlite3_stmt *pStmt,      /* Prepared statement for which info desired */
+  int idx,                  /* Index of loop to report on */
+  int iScanStatusOp,        /* Information desired.  SQLITE_SCANSTAT_* */
+  int flags,                /* Mask of flags defined below */
+  void *pOut                /* Result written here */
 );
 
 /*
@@ -10799,7 +10852,7 @@ SQLITE_API int sqlite3_stmt_scanstatus_v2(
 ** This API is only available if the library is built with pre-processor
 ** symbol [SQLITE_ENABLE_STMT_SCANSTATUS] defined.
 */
-SQLITE_API void sqlite3_stmt_scanstatus_reset(sqlite3_stmt *);
+SQLITE_API void sqlite3_stmt_scanstatus_reset(sqlite3_stmt*);
 
 /*
 ** CAPI3REF: Flush caches to disk mid-transaction
@@ -10832,7 +10885,7 @@ SQLITE_API void sqlite3_stmt_scanstatus_reset(sqlite3_stmt *);
 ** ^This function does not set the database handle error code or message
 ** returned by the [sqlite3_errcode()] and [sqlite3_errmsg()] functions.
 */
-SQLITE_API int sqlite3_db_cacheflush(sqlite3 *);
+SQLITE_API int sqlite3_db_cacheflush(sqlite3*);
 
 /*
 ** CAPI3REF: The pre-update hook.
@@ -10932,17 +10985,18 @@ SQLITE_API int sqlite3_db_cacheflush(sqlite3 *);
 */
 #if defined(SQLITE_ENABLE_PREUPDATE_HOOK)
 SQLITE_API void *sqlite3_preupdate_hook(
-    sqlite3 *db,
-    void (*xPreUpdate)(
-        void *pCtx,          /* Copy of third arg to preupdate_hook() */
-        sqlite3 *db,         /* Database handle */
-        int op,              /* SQLITE_UPDATE, DELETE or INSERT */
-        char const *zDb,     /* Database name */
-        char const *zName,   /* Table name */
-        sqlite3_int64 iKey1, /* Rowid of row about to be deleted/updated */
-        sqlite3_int64 iKey2  /* New rowid value (for a rowid UPDATE) */
-        ),
-    void *);
+  sqlite3 *db,
+  void(*xPreUpdate)(
+    void *pCtx,                   /* Copy of third arg to preupdate_hook() */
+    sqlite3 *db,                  /* Database handle */
+    int op,                       /* SQLITE_UPDATE, DELETE or INSERT */
+    char const *zDb,              /* Database name */
+    char const *zName,            /* Table name */
+    sqlite3_int64 iKey1,          /* Rowid of row about to be deleted/updated */
+    sqlite3_int64 iKey2           /* New rowid value (for a rowid UPDATE) */
+  ),
+  void*
+);
 SQLITE_API int sqlite3_preupdate_old(sqlite3 *, int, sqlite3_value **);
 SQLITE_API int sqlite3_preupdate_count(sqlite3 *);
 SQLITE_API int sqlite3_preupdate_depth(sqlite3 *);
@@ -10961,7 +11015,7 @@ SQLITE_API int sqlite3_preupdate_blobwrite(sqlite3 *);
 ** called to get back the underlying "errno" that caused the problem, such
 ** as ENOSPC, EAUTH, EISDIR, and so forth.
 */
-SQLITE_API int sqlite3_system_errno(sqlite3 *);
+SQLITE_API int sqlite3_system_errno(sqlite3*);
 
 /*
 ** CAPI3REF: Database Snapshot
@@ -10984,7 +11038,7 @@ SQLITE_API int sqlite3_system_errno(sqlite3 *);
 ** the most recent version.
 */
 typedef struct sqlite3_snapshot {
-    unsigned char hidden[48];
+  unsigned char hidden[48];
 } sqlite3_snapshot;
 
 /*
@@ -11038,8 +11092,11 @@ typedef struct sqlite3_snapshot {
 ** The [sqlite3_snapshot_get()] interface is only available when the
 ** [SQLITE_ENABLE_SNAPSHOT] compile-time option is used.
 */
-SQLITE_API int sqlite3_snapshot_get(sqlite3 *db, const char *zSchema,
-                                    sqlite3_snapshot **ppSnapshot);
+SQLITE_API int sqlite3_snapshot_get(
+  sqlite3 *db,
+  const char *zSchema,
+  sqlite3_snapshot **ppSnapshot
+);
 
 /*
 ** CAPI3REF: Start a read transaction on an historical snapshot
@@ -11084,8 +11141,11 @@ SQLITE_API int sqlite3_snapshot_get(sqlite3 *db, const char *zSchema,
 ** The [sqlite3_snapshot_open()] interface is only available when the
 ** [SQLITE_ENABLE_SNAPSHOT] compile-time option is used.
 */
-SQLITE_API int sqlite3_snapshot_open(sqlite3 *db, const char *zSchema,
-                                     sqlite3_snapshot *pSnapshot);
+SQLITE_API int sqlite3_snapshot_open(
+  sqlite3 *db,
+  const char *zSchema,
+  sqlite3_snapshot *pSnapshot
+);
 
 /*
 ** CAPI3REF: Destroy a snapshot
@@ -11098,7 +11158,7 @@ SQLITE_API int sqlite3_snapshot_open(sqlite3 *db, const char *zSchema,
 ** The [sqlite3_snapshot_free()] interface is only available when the
 ** [SQLITE_ENABLE_SNAPSHOT] compile-time option is used.
 */
-SQLITE_API void sqlite3_snapshot_free(sqlite3_snapshot *);
+SQLITE_API void sqlite3_snapshot_free(sqlite3_snapshot*);
 
 /*
 ** CAPI3REF: Compare the ages of two snapshot handles.
@@ -11125,7 +11185,10 @@ SQLITE_API void sqlite3_snapshot_free(sqlite3_snapshot *);
 ** This interface is only available if SQLite is compiled with the
 ** [SQLITE_ENABLE_SNAPSHOT] option.
 */
-SQLITE_API int sqlite3_snapshot_cmp(sqlite3_snapshot *p1, sqlite3_snapshot *p2);
+SQLITE_API int sqlite3_snapshot_cmp(
+  sqlite3_snapshot *p1,
+  sqlite3_snapshot *p2
+);
 
 /*
 ** CAPI3REF: Recover snapshots from a wal file
@@ -11197,10 +11260,10 @@ SQLITE_API int sqlite3_snapshot_recover(sqlite3 *db, const char *zDb);
 ** [SQLITE_OMIT_DESERIALIZE] option.
 */
 SQLITE_API unsigned char *sqlite3_serialize(
-    sqlite3 *db,           /* The database connection */
-    const char *zSchema,   /* Which DB to serialize. ex: "main", "temp", ... */
-    sqlite3_int64 *piSize, /* Write size of the DB here, if not NULL */
-    unsigned int mFlags    /* Zero or more SQLITE_SERIALIZE_* flags */
+  sqlite3 *db,           /* The database connection */
+  const char *zSchema,   /* Which DB to serialize. ex: "main", "temp", ... */
+  sqlite3_int64 *piSize, /* Write size of the DB here, if not NULL */
+  unsigned int mFlags    /* Zero or more SQLITE_SERIALIZE_* flags */
 );
 
 /*
@@ -11217,7 +11280,7 @@ SQLITE_API unsigned char *sqlite3_serialize(
 ** using a contiguous in-memory database if it has been initialized by a
 ** prior call to [sqlite3_deserialize()].
 */
-#define SQLITE_SERIALIZE_NOCOPY 0x001 /* Do no memory allocations */
+#define SQLITE_SERIALIZE_NOCOPY 0x001   /* Do no memory allocations */
 
 /*
 ** CAPI3REF: Deserialize a database
@@ -11275,12 +11338,12 @@ SQLITE_API unsigned char *sqlite3_serialize(
 ** [SQLITE_OMIT_DESERIALIZE] option.
 */
 SQLITE_API int sqlite3_deserialize(
-    sqlite3 *db,          /* The database connection */
-    const char *zSchema,  /* Which DB to reopen with the deserialization */
-    unsigned char *pData, /* The serialized database content */
-    sqlite3_int64 szDb,   /* Number of bytes in the deserialization */
-    sqlite3_int64 szBuf,  /* Total size of buffer pData[] */
-    unsigned mFlags       /* Zero or more SQLITE_DESERIALIZE_* flags */
+  sqlite3 *db,            /* The database connection */
+  const char *zSchema,    /* Which DB to reopen with the deserialization */
+  unsigned char *pData,   /* The serialized database content */
+  sqlite3_int64 szDb,     /* Number of bytes in the deserialization */
+  sqlite3_int64 szBuf,    /* Total size of buffer pData[] */
+  unsigned mFlags         /* Zero or more SQLITE_DESERIALIZE_* flags */
 );
 
 /*
@@ -11338,20 +11401,22 @@ SQLITE_API int sqlite3_deserialize(
 ** sqlite3_carray_bind(S,I,P,N,F,X) is same as
 ** sqlite3_carray_bind_v2(S,I,P,N,F,X,P).
 */
-SQLITE_API int sqlite3_carray_bind_v2(sqlite3_stmt *pStmt, /* Statement to be bound */
-                                      int i,               /* Parameter index */
-                                      void *aData,         /* Pointer to array data */
-                                      int nData,           /* Number of data elements */
-                                      int mFlags,          /* CARRAY flags */
-                                      void (*xDel)(void *), /* Destructor for aData */
-                                      void *pDel /* Optional argument to xDel() */
+SQLITE_API int sqlite3_carray_bind_v2(
+  sqlite3_stmt *pStmt,        /* Statement to be bound */
+  int i,                      /* Parameter index */
+  void *aData,                /* Pointer to array data */
+  int nData,                  /* Number of data elements */
+  int mFlags,                 /* CARRAY flags */
+  void (*xDel)(void*),        /* Destructor for aData */
+  void *pDel                  /* Optional argument to xDel() */
 );
-SQLITE_API int sqlite3_carray_bind(sqlite3_stmt *pStmt, /* Statement to be bound */
-                                   int i,               /* Parameter index */
-                                   void *aData,         /* Pointer to array data */
-                                   int nData,           /* Number of data elements */
-                                   int mFlags,          /* CARRAY flags */
-                                   void (*xDel)(void *) /* Destructor for aData */
+SQLITE_API int sqlite3_carray_bind(
+  sqlite3_stmt *pStmt,        /* Statement to be bound */
+  int i,                      /* Parameter index */
+  void *aData,                /* Pointer to array data */
+  int nData,                  /* Number of data elements */
+  int mFlags,                 /* CARRAY flags */
+  void (*xDel)(void*)         /* Destructor for aData */
 );
 
 /*
@@ -11361,43 +11426,43 @@ SQLITE_API int sqlite3_carray_bind(sqlite3_stmt *pStmt, /* Statement to be bound
 ** one of the following constants, to specify the datatype of the array
 ** that is being bound into the [carray table-valued function].
 */
-#define SQLITE_CARRAY_INT32  0 /* Data is 32-bit signed integers */
-#define SQLITE_CARRAY_INT64  1 /* Data is 64-bit signed integers */
-#define SQLITE_CARRAY_DOUBLE 2 /* Data is doubles */
-#define SQLITE_CARRAY_TEXT   3 /* Data is char* */
-#define SQLITE_CARRAY_BLOB   4 /* Data is struct iovec */
+#define SQLITE_CARRAY_INT32     0    /* Data is 32-bit signed integers */
+#define SQLITE_CARRAY_INT64     1    /* Data is 64-bit signed integers */
+#define SQLITE_CARRAY_DOUBLE    2    /* Data is doubles */
+#define SQLITE_CARRAY_TEXT      3    /* Data is char* */
+#define SQLITE_CARRAY_BLOB      4    /* Data is struct iovec */
 
 /*
 ** Versions of the above #defines that omit the initial SQLITE_, for
 ** legacy compatibility.
 */
-#define CARRAY_INT32  0 /* Data is 32-bit signed integers */
-#define CARRAY_INT64  1 /* Data is 64-bit signed integers */
-#define CARRAY_DOUBLE 2 /* Data is doubles */
-#define CARRAY_TEXT   3 /* Data is char* */
-#define CARRAY_BLOB   4 /* Data is struct iovec */
+#define CARRAY_INT32     0    /* Data is 32-bit signed integers */
+#define CARRAY_INT64     1    /* Data is 64-bit signed integers */
+#define CARRAY_DOUBLE    2    /* Data is doubles */
+#define CARRAY_TEXT      3    /* Data is char* */
+#define CARRAY_BLOB      4    /* Data is struct iovec */
 
 /*
 ** Undo the hack that converts floating point types to integer for
 ** builds on processors without floating point support.
 */
 #ifdef SQLITE_OMIT_FLOATING_POINT
-#undef double
+# undef double
 #endif
 
 #if defined(__wasi__)
-#undef SQLITE_WASI
-#define SQLITE_WASI 1
-#ifndef SQLITE_OMIT_LOAD_EXTENSION
-#define SQLITE_OMIT_LOAD_EXTENSION
-#endif
-#ifndef SQLITE_THREADSAFE
-#define SQLITE_THREADSAFE 0
-#endif
+# undef SQLITE_WASI
+# define SQLITE_WASI 1
+# ifndef SQLITE_OMIT_LOAD_EXTENSION
+#  define SQLITE_OMIT_LOAD_EXTENSION
+# endif
+# ifndef SQLITE_THREADSAFE
+#  define SQLITE_THREADSAFE 0
+# endif
 #endif
 
 #ifdef __cplusplus
-} /* End of the 'extern "C"' block */
+}  /* End of the 'extern "C"' block */
 #endif
 /* #endif for SQLITE3_H will be added by mksqlite3.tcl */
 
@@ -11418,6 +11483,7 @@ SQLITE_API int sqlite3_carray_bind(sqlite3_stmt *pStmt, /* Statement to be bound
 #ifndef _SQLITE3RTREE_H_
 #define _SQLITE3RTREE_H_
 
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -11429,9 +11495,9 @@ typedef struct sqlite3_rtree_query_info sqlite3_rtree_query_info;
 ** SQLITE_RTREE_INT_ONLY compile-time option.
 */
 #ifdef SQLITE_RTREE_INT_ONLY
-typedef sqlite3_int64 sqlite3_rtree_dbl;
+  typedef sqlite3_int64 sqlite3_rtree_dbl;
 #else
-typedef double sqlite3_rtree_dbl;
+  typedef double sqlite3_rtree_dbl;
 #endif
 
 /*
@@ -11440,22 +11506,24 @@ typedef double sqlite3_rtree_dbl;
 **
 **   SELECT ... FROM <rtree> WHERE <rtree col> MATCH $zGeom(... params ...)
 */
-SQLITE_API int sqlite3_rtree_geometry_callback(sqlite3 *db, const char *zGeom,
-                                               int (*xGeom)(sqlite3_rtree_geometry *,
-                                                            int, sqlite3_rtree_dbl *,
-                                                            int *),
-                                               void *pContext);
+SQLITE_API int sqlite3_rtree_geometry_callback(
+  sqlite3 *db,
+  const char *zGeom,
+  int (*xGeom)(sqlite3_rtree_geometry*, int, sqlite3_rtree_dbl*,int*),
+  void *pContext
+);
+
 
 /*
 ** A pointer to a structure of the following type is passed as the first
 ** argument to callbacks registered using rtree_geometry_callback().
 */
 struct sqlite3_rtree_geometry {
-    void *pContext;            /* Copy of pContext passed to s_r_g_c() */
-    int nParam;                /* Size of array aParam[] */
-    sqlite3_rtree_dbl *aParam; /* Parameters passed to SQL geom function */
-    void *pUser;               /* Callback implementation user data */
-    void (*xDelUser)(void *);  /* Called by SQLite to clean up pUser */
+  void *pContext;                 /* Copy of pContext passed to s_r_g_c() */
+  int nParam;                     /* Size of array aParam[] */
+  sqlite3_rtree_dbl *aParam;      /* Parameters passed to SQL geom function */
+  void *pUser;                    /* Callback implementation user data */
+  void (*xDelUser)(void *);       /* Called by SQLite to clean up pUser */
 };
 
 /*
@@ -11464,10 +11532,14 @@ struct sqlite3_rtree_geometry {
 **
 **   SELECT ... FROM <rtree> WHERE <rtree col> MATCH $zQueryFunc(... params ...)
 */
-SQLITE_API int
-sqlite3_rtree_query_callback(sqlite3 *db, const char *zQueryFunc,
-                             int (*xQueryFunc)(sqlite3_rtree_query_info *),
-                             void *pContext, void (*xDestructor)(void *));
+SQLITE_API int sqlite3_rtree_query_callback(
+  sqlite3 *db,
+  const char *zQueryFunc,
+  int (*xQueryFunc)(sqlite3_rtree_query_info*),
+  void *pContext,
+  void (*xDestructor)(void*)
+);
+
 
 /*
 ** A pointer to a structure of the following type is passed as the
@@ -11479,37 +11551,38 @@ sqlite3_rtree_query_callback(sqlite3 *db, const char *zQueryFunc,
 ** sqlite3_rtree_geometry.
 */
 struct sqlite3_rtree_query_info {
-    void *pContext;                 /* pContext from when function registered */
-    int nParam;                     /* Number of function parameters */
-    sqlite3_rtree_dbl *aParam;      /* value of function parameters */
-    void *pUser;                    /* callback can use this, if desired */
-    void (*xDelUser)(void *);       /* function to free pUser */
-    sqlite3_rtree_dbl *aCoord;      /* Coordinates of node or entry to check */
-    unsigned int *anQueue;          /* Number of pending entries in the queue */
-    int nCoord;                     /* Number of coordinates */
-    int iLevel;                     /* Level of current node or entry */
-    int mxLevel;                    /* The largest iLevel value in the tree */
-    sqlite3_int64 iRowid;           /* Rowid for current entry */
-    sqlite3_rtree_dbl rParentScore; /* Score of parent node */
-    int eParentWithin;              /* Visibility of parent node */
-    int eWithin;                    /* OUT: Visibility */
-    sqlite3_rtree_dbl rScore;       /* OUT: Write the score here */
-    /* The following fields are only available in 3.8.11 and later */
-    sqlite3_value **apSqlParam; /* Original SQL values of parameters */
+  void *pContext;                   /* pContext from when function registered */
+  int nParam;                       /* Number of function parameters */
+  sqlite3_rtree_dbl *aParam;        /* value of function parameters */
+  void *pUser;                      /* callback can use this, if desired */
+  void (*xDelUser)(void*);          /* function to free pUser */
+  sqlite3_rtree_dbl *aCoord;        /* Coordinates of node or entry to check */
+  unsigned int *anQueue;            /* Number of pending entries in the queue */
+  int nCoord;                       /* Number of coordinates */
+  int iLevel;                       /* Level of current node or entry */
+  int mxLevel;                      /* The largest iLevel value in the tree */
+  sqlite3_int64 iRowid;             /* Rowid for current entry */
+  sqlite3_rtree_dbl rParentScore;   /* Score of parent node */
+  int eParentWithin;                /* Visibility of parent node */
+  int eWithin;                      /* OUT: Visibility */
+  sqlite3_rtree_dbl rScore;         /* OUT: Write the score here */
+  /* The following fields are only available in 3.8.11 and later */
+  sqlite3_value **apSqlParam;       /* Original SQL values of parameters */
 };
 
 /*
 ** Allowed values for sqlite3_rtree_query.eWithin and .eParentWithin.
 */
-#define NOT_WITHIN    0 /* Object completely outside of query region */
-#define PARTLY_WITHIN 1 /* Object partially overlaps query region */
-#define FULLY_WITHIN  2 /* Object fully contained within query region */
+#define NOT_WITHIN       0   /* Object completely outside of query region */
+#define PARTLY_WITHIN    1   /* Object partially overlaps query region */
+#define FULLY_WITHIN     2   /* Object fully contained within query region */
+
 
 #ifdef __cplusplus
-} /* end of the 'extern "C"' block */
+}  /* end of the 'extern "C"' block */
 #endif
 
-#endif /* ifndef _SQLITE3RTREE_H_ */
+#endif  /* ifndef _SQLITE3RTREE_H_ */
 
 /******** End of sqlite3rtree.h *********/
 /******** Begin file sqlite3session.h *********/
@@ -11523,6 +11596,7 @@ struct sqlite3_rtree_query_info {
 #ifdef __cplusplus
 extern "C" {
 #endif
+
 
 /*
 ** CAPI3REF: Session Object Handle
@@ -11571,10 +11645,10 @@ typedef struct sqlite3_changeset_iter sqlite3_changeset_iter;
 ** attached database. It is not an error if database zDb is not attached
 ** to the database when the session object is created.
 */
-SQLITE_API int
-sqlite3session_create(sqlite3 *db,                /* Database handle */
-                      const char *zDb,            /* Name of db (e.g. "main") */
-                      sqlite3_session **ppSession /* OUT: New session object */
+SQLITE_API int sqlite3session_create(
+  sqlite3 *db,                    /* Database handle */
+  const char *zDb,                /* Name of db (e.g. "main") */
+  sqlite3_session **ppSession     /* OUT: New session object */
 );
 
 /*
@@ -11601,7 +11675,7 @@ SQLITE_API void sqlite3session_delete(sqlite3_session *pSession);
 ** [SQLITE_SESSION_OBJCONFIG_SIZE] and [SQLITE_SESSION_OBJCONFIG_ROWID].
 **
 */
-SQLITE_API int sqlite3session_object_config(sqlite3_session *, int op, void *pArg);
+SQLITE_API int sqlite3session_object_config(sqlite3_session*, int op, void *pArg);
 
 /*
 ** CAPI3REF: Options for sqlite3session_object_config
@@ -11746,8 +11820,9 @@ SQLITE_API int sqlite3session_indirect(sqlite3_session *pSession, int bIndirect)
 ** sqlite3changeset_apply() function silently ignore any modifications to the
 ** sqlite_stat1 table that are part of a changeset or patchset.
 */
-SQLITE_API int sqlite3session_attach(sqlite3_session *pSession, /* Session object */
-                                     const char *zTab           /* Table name */
+SQLITE_API int sqlite3session_attach(
+  sqlite3_session *pSession,      /* Session object */
+  const char *zTab                /* Table name */
 );
 
 /*
@@ -11761,11 +11836,12 @@ SQLITE_API int sqlite3session_attach(sqlite3_session *pSession, /* Session objec
 ** attached, xFilter will not be called again.
 */
 SQLITE_API void sqlite3session_table_filter(
-    sqlite3_session *pSession,      /* Session object */
-    int (*xFilter)(void *pCtx,      /* Copy of third arg to _filter_table() */
-                   const char *zTab /* Table name */
-                   ),
-    void *pCtx /* First argument passed to xFilter */
+  sqlite3_session *pSession,      /* Session object */
+  int(*xFilter)(
+    void *pCtx,                   /* Copy of third arg to _filter_table() */
+    const char *zTab              /* Table name */
+  ),
+  void *pCtx                      /* First argument passed to xFilter */
 );
 
 /*
@@ -11874,10 +11950,10 @@ SQLITE_API void sqlite3session_table_filter(
 ** the resulting changeset will contain an UPDATE change that updates both
 ** fields.
 */
-SQLITE_API int
-sqlite3session_changeset(sqlite3_session *pSession, /* Session object */
-                         int *pnChangeset,  /* OUT: Size of buffer at *ppChangeset */
-                         void **ppChangeset /* OUT: Buffer containing changeset */
+SQLITE_API int sqlite3session_changeset(
+  sqlite3_session *pSession,      /* Session object */
+  int *pnChangeset,               /* OUT: Size of buffer at *ppChangeset */
+  void **ppChangeset              /* OUT: Buffer containing changeset */
 );
 
 /*
@@ -11954,8 +12030,13 @@ SQLITE_API sqlite3_int64 sqlite3session_changeset_size(sqlite3_session *pSession
 ** message. It is the responsibility of the caller to free this buffer using
 ** sqlite3_free().
 */
-SQLITE_API int sqlite3session_diff(sqlite3_session *pSession, const char *zFromDb,
-                                   const char *zTbl, char **pzErrMsg);
+SQLITE_API int sqlite3session_diff(
+  sqlite3_session *pSession,
+  const char *zFromDb,
+  const char *zTbl,
+  char **pzErrMsg
+);
+
 
 /*
 ** CAPI3REF: Generate A Patchset From A Session Object
@@ -11986,10 +12067,10 @@ SQLITE_API int sqlite3session_diff(sqlite3_session *pSession, const char *zFromD
 ** a single table are grouped together, tables appear in the order in which
 ** they were attached to the session object).
 */
-SQLITE_API int
-sqlite3session_patchset(sqlite3_session *pSession, /* Session object */
-                        int *pnPatchset,  /* OUT: Size of buffer at *ppPatchset */
-                        void **ppPatchset /* OUT: Buffer containing patchset */
+SQLITE_API int sqlite3session_patchset(
+  sqlite3_session *pSession,      /* Session object */
+  int *pnPatchset,                /* OUT: Size of buffer at *ppPatchset */
+  void **ppPatchset               /* OUT: Buffer containing patchset */
 );
 
 /*
@@ -12059,15 +12140,15 @@ SQLITE_API sqlite3_int64 sqlite3session_memory_used(sqlite3_session *pSession);
 ** and therefore subject to change.
 */
 SQLITE_API int sqlite3changeset_start(
-    sqlite3_changeset_iter **pp, /* OUT: New changeset iterator handle */
-    int nChangeset,              /* Size of changeset blob in bytes */
-    void *pChangeset             /* Pointer to blob containing changeset */
+  sqlite3_changeset_iter **pp,    /* OUT: New changeset iterator handle */
+  int nChangeset,                 /* Size of changeset blob in bytes */
+  void *pChangeset                /* Pointer to blob containing changeset */
 );
 SQLITE_API int sqlite3changeset_start_v2(
-    sqlite3_changeset_iter **pp, /* OUT: New changeset iterator handle */
-    int nChangeset,              /* Size of changeset blob in bytes */
-    void *pChangeset,            /* Pointer to blob containing changeset */
-    int flags                    /* SESSION_CHANGESETSTART_* flags */
+  sqlite3_changeset_iter **pp,    /* OUT: New changeset iterator handle */
+  int nChangeset,                 /* Size of changeset blob in bytes */
+  void *pChangeset,               /* Pointer to blob containing changeset */
+  int flags                       /* SESSION_CHANGESETSTART_* flags */
 );
 
 /*
@@ -12081,7 +12162,8 @@ SQLITE_API int sqlite3changeset_start_v2(
 **   inverting a changeset using sqlite3changeset_invert() before applying it.
 **   It is an error to specify this flag with a patchset.
 */
-#define SQLITE_CHANGESETSTART_INVERT 0x0002
+#define SQLITE_CHANGESETSTART_INVERT        0x0002
+
 
 /*
 ** CAPI3REF: Advance A Changeset Iterator
@@ -12140,12 +12222,12 @@ SQLITE_API int sqlite3changeset_next(sqlite3_changeset_iter *pIter);
 ** SQLite error code is returned. The values of the output variables may not
 ** be trusted in this case.
 */
-SQLITE_API int
-sqlite3changeset_op(sqlite3_changeset_iter *pIter, /* Iterator object */
-                    const char **pzTab,            /* OUT: Pointer to table name */
-                    int *pnCol,                    /* OUT: Number of columns in table */
-                    int *pOp,       /* OUT: SQLITE_INSERT, DELETE or UPDATE */
-                    int *pbIndirect /* OUT: True for an 'indirect' change */
+SQLITE_API int sqlite3changeset_op(
+  sqlite3_changeset_iter *pIter,  /* Iterator object */
+  const char **pzTab,             /* OUT: Pointer to table name */
+  int *pnCol,                     /* OUT: Number of columns in table */
+  int *pOp,                       /* OUT: SQLITE_INSERT, DELETE or UPDATE */
+  int *pbIndirect                 /* OUT: True for an 'indirect' change */
 );
 
 /*
@@ -12175,9 +12257,9 @@ sqlite3changeset_op(sqlite3_changeset_iter *pIter, /* Iterator object */
 ** above.
 */
 SQLITE_API int sqlite3changeset_pk(
-    sqlite3_changeset_iter *pIter, /* Iterator object */
-    unsigned char **pabPK,         /* OUT: Array of boolean - true for PK cols */
-    int *pnCol                     /* OUT: Number of entries in output array */
+  sqlite3_changeset_iter *pIter,  /* Iterator object */
+  unsigned char **pabPK,          /* OUT: Array of boolean - true for PK cols */
+  int *pnCol                      /* OUT: Number of entries in output array */
 );
 
 /*
@@ -12205,10 +12287,10 @@ SQLITE_API int sqlite3changeset_pk(
 ** If some other error occurs (e.g. an OOM condition), an SQLite error code
 ** is returned and *ppValue is set to NULL.
 */
-SQLITE_API int
-sqlite3changeset_old(sqlite3_changeset_iter *pIter, /* Changeset iterator */
-                     int iVal,                      /* Column number */
-                     sqlite3_value **ppValue /* OUT: Old value (or NULL pointer) */
+SQLITE_API int sqlite3changeset_old(
+  sqlite3_changeset_iter *pIter,  /* Changeset iterator */
+  int iVal,                       /* Column number */
+  sqlite3_value **ppValue         /* OUT: Old value (or NULL pointer) */
 );
 
 /*
@@ -12239,10 +12321,10 @@ sqlite3changeset_old(sqlite3_changeset_iter *pIter, /* Changeset iterator */
 ** If some other error occurs (e.g. an OOM condition), an SQLite error code
 ** is returned and *ppValue is set to NULL.
 */
-SQLITE_API int
-sqlite3changeset_new(sqlite3_changeset_iter *pIter, /* Changeset iterator */
-                     int iVal,                      /* Column number */
-                     sqlite3_value **ppValue /* OUT: New value (or NULL pointer) */
+SQLITE_API int sqlite3changeset_new(
+  sqlite3_changeset_iter *pIter,  /* Changeset iterator */
+  int iVal,                       /* Column number */
+  sqlite3_value **ppValue         /* OUT: New value (or NULL pointer) */
 );
 
 /*
@@ -12267,10 +12349,10 @@ sqlite3changeset_new(sqlite3_changeset_iter *pIter, /* Changeset iterator */
 ** If some other error occurs (e.g. an OOM condition), an SQLite error code
 ** is returned and *ppValue is set to NULL.
 */
-SQLITE_API int
-sqlite3changeset_conflict(sqlite3_changeset_iter *pIter, /* Changeset iterator */
-                          int iVal,                      /* Column number */
-                          sqlite3_value **ppValue /* OUT: Value from conflicting row */
+SQLITE_API int sqlite3changeset_conflict(
+  sqlite3_changeset_iter *pIter,  /* Changeset iterator */
+  int iVal,                       /* Column number */
+  sqlite3_value **ppValue         /* OUT: Value from conflicting row */
 );
 
 /*
@@ -12284,10 +12366,11 @@ sqlite3changeset_conflict(sqlite3_changeset_iter *pIter, /* Changeset iterator *
 **
 ** In all other cases this function returns SQLITE_MISUSE.
 */
-SQLITE_API int
-sqlite3changeset_fk_conflicts(sqlite3_changeset_iter *pIter, /* Changeset iterator */
-                              int *pnOut /* OUT: Number of FK violations */
+SQLITE_API int sqlite3changeset_fk_conflicts(
+  sqlite3_changeset_iter *pIter,  /* Changeset iterator */
+  int *pnOut                      /* OUT: Number of FK violations */
 );
+
 
 /*
 ** CAPI3REF: Finalize A Changeset Iterator
@@ -12349,9 +12432,9 @@ SQLITE_API int sqlite3changeset_finalize(sqlite3_changeset_iter *pIter);
 ** WARNING/TODO: This function currently assumes that the input is a valid
 ** changeset. If it is not, the results are undefined.
 */
-SQLITE_API int sqlite3changeset_invert(int nIn, const void *pIn, /* Input changeset */
-                                       int *pnOut,
-                                       void **ppOut /* OUT: Inverse of input */
+SQLITE_API int sqlite3changeset_invert(
+  int nIn, const void *pIn,       /* Input changeset */
+  int *pnOut, void **ppOut        /* OUT: Inverse of input */
 );
 
 /*
@@ -12380,13 +12463,13 @@ SQLITE_API int sqlite3changeset_invert(int nIn, const void *pIn, /* Input change
 **
 ** Refer to the sqlite3_changegroup documentation below for details.
 */
-SQLITE_API int
-sqlite3changeset_concat(int nA,      /* Number of bytes in buffer pA */
-                        void *pA,    /* Pointer to buffer containing changeset A */
-                        int nB,      /* Number of bytes in buffer pB */
-                        void *pB,    /* Pointer to buffer containing changeset B */
-                        int *pnOut,  /* OUT: Number of bytes in output changeset */
-                        void **ppOut /* OUT: Buffer containing output changeset */
+SQLITE_API int sqlite3changeset_concat(
+  int nA,                         /* Number of bytes in buffer pA */
+  void *pA,                       /* Pointer to buffer containing changeset A */
+  int nB,                         /* Number of bytes in buffer pB */
+  void *pB,                       /* Pointer to buffer containing changeset B */
+  int *pnOut,                     /* OUT: Number of bytes in output changeset */
+  void **ppOut                    /* OUT: Buffer containing output changeset */
 );
 
 /*
@@ -12465,8 +12548,7 @@ SQLITE_API int sqlite3changegroup_new(sqlite3_changegroup **pp);
 ** changesets that have different numbers of columns for a single table
 ** within a changegroup, provided that they are otherwise compatible.
 */
-SQLITE_API int sqlite3changegroup_schema(sqlite3_changegroup *, sqlite3 *,
-                                         const char *zDb);
+SQLITE_API int sqlite3changegroup_schema(sqlite3_changegroup*, sqlite3*, const char *zDb);
 
 /*
 ** CAPI3REF: Add A Changeset To A Changegroup
@@ -12549,7 +12631,7 @@ SQLITE_API int sqlite3changegroup_schema(sqlite3_changegroup *, sqlite3 *,
 ** In all cases, if an error occurs the state of the final contents of the
 ** changegroup is undefined. If no error occurs, SQLITE_OK is returned.
 */
-SQLITE_API int sqlite3changegroup_add(sqlite3_changegroup *, int nData, void *pData);
+SQLITE_API int sqlite3changegroup_add(sqlite3_changegroup*, int nData, void *pData);
 
 /*
 ** CAPI3REF: Add A Single Change To A Changegroup
@@ -12568,8 +12650,12 @@ SQLITE_API int sqlite3changegroup_add(sqlite3_changegroup *, int nData, void *pD
 ** the SQLITE_CHANGESETAPPLY_INVERT flag. In this case SQLITE_ERROR is also
 ** returned.
 */
-SQLITE_API int sqlite3changegroup_add_change(sqlite3_changegroup *,
-                                             sqlite3_changeset_iter *);
+SQLITE_API int sqlite3changegroup_add_change(
+  sqlite3_changegroup*,
+  sqlite3_changeset_iter*
+);
+
+
 
 /*
 ** CAPI3REF: Obtain A Composite Changeset From A Changegroup
@@ -12596,17 +12682,17 @@ SQLITE_API int sqlite3changegroup_add_change(sqlite3_changegroup *,
 ** responsibility of the caller to eventually free the buffer using a
 ** call to sqlite3_free().
 */
-SQLITE_API int
-sqlite3changegroup_output(sqlite3_changegroup *,
-                          int *pnData,  /* OUT: Size of output buffer in bytes */
-                          void **ppData /* OUT: Pointer to output buffer */
+SQLITE_API int sqlite3changegroup_output(
+  sqlite3_changegroup*,
+  int *pnData,                    /* OUT: Size of output buffer in bytes */
+  void **ppData                   /* OUT: Pointer to output buffer */
 );
 
 /*
 ** CAPI3REF: Delete A Changegroup Object
 ** DESTRUCTOR: sqlite3_changegroup
 */
-SQLITE_API void sqlite3changegroup_delete(sqlite3_changegroup *);
+SQLITE_API void sqlite3changegroup_delete(sqlite3_changegroup*);
 
 /*
 ** CAPI3REF: Apply A Changeset To A Database
@@ -12779,50 +12865,53 @@ SQLITE_API void sqlite3changegroup_delete(sqlite3_changegroup *);
 ** and therefore subject to change.
 */
 SQLITE_API int sqlite3changeset_apply(
-    sqlite3 *db,                    /* Apply change to "main" db of this handle */
-    int nChangeset,                 /* Size of changeset in bytes */
-    void *pChangeset,               /* Changeset blob */
-    int (*xFilter)(void *pCtx,      /* Copy of sixth arg to _apply() */
-                   const char *zTab /* Table name */
-                   ),
-    int (*xConflict)(
-        void *pCtx,               /* Copy of sixth arg to _apply() */
-        int eConflict,            /* DATA, MISSING, CONFLICT, CONSTRAINT */
-        sqlite3_changeset_iter *p /* Handle describing change and conflict */
-        ),
-    void *pCtx /* First argument passed to xConflict */
+  sqlite3 *db,                    /* Apply change to "main" db of this handle */
+  int nChangeset,                 /* Size of changeset in bytes */
+  void *pChangeset,               /* Changeset blob */
+  int(*xFilter)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    const char *zTab              /* Table name */
+  ),
+  int(*xConflict)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    int eConflict,                /* DATA, MISSING, CONFLICT, CONSTRAINT */
+    sqlite3_changeset_iter *p     /* Handle describing change and conflict */
+  ),
+  void *pCtx                      /* First argument passed to xConflict */
 );
 SQLITE_API int sqlite3changeset_apply_v2(
-    sqlite3 *db,                    /* Apply change to "main" db of this handle */
-    int nChangeset,                 /* Size of changeset in bytes */
-    void *pChangeset,               /* Changeset blob */
-    int (*xFilter)(void *pCtx,      /* Copy of sixth arg to _apply() */
-                   const char *zTab /* Table name */
-                   ),
-    int (*xConflict)(
-        void *pCtx,               /* Copy of sixth arg to _apply() */
-        int eConflict,            /* DATA, MISSING, CONFLICT, CONSTRAINT */
-        sqlite3_changeset_iter *p /* Handle describing change and conflict */
-        ),
-    void *pCtx,                     /* First argument passed to xConflict */
-    void **ppRebase, int *pnRebase, /* OUT: Rebase data */
-    int flags                       /* SESSION_CHANGESETAPPLY_* flags */
+  sqlite3 *db,                    /* Apply change to "main" db of this handle */
+  int nChangeset,                 /* Size of changeset in bytes */
+  void *pChangeset,               /* Changeset blob */
+  int(*xFilter)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    const char *zTab              /* Table name */
+  ),
+  int(*xConflict)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    int eConflict,                /* DATA, MISSING, CONFLICT, CONSTRAINT */
+    sqlite3_changeset_iter *p     /* Handle describing change and conflict */
+  ),
+  void *pCtx,                     /* First argument passed to xConflict */
+  void **ppRebase, int *pnRebase, /* OUT: Rebase data */
+  int flags                       /* SESSION_CHANGESETAPPLY_* flags */
 );
 SQLITE_API int sqlite3changeset_apply_v3(
-    sqlite3 *db,               /* Apply change to "main" db of this handle */
-    int nChangeset,            /* Size of changeset in bytes */
-    void *pChangeset,          /* Changeset blob */
-    int (*xFilter)(void *pCtx, /* Copy of sixth arg to _apply() */
-                   sqlite3_changeset_iter *p /* Handle describing change */
-                   ),
-    int (*xConflict)(
-        void *pCtx,               /* Copy of sixth arg to _apply() */
-        int eConflict,            /* DATA, MISSING, CONFLICT, CONSTRAINT */
-        sqlite3_changeset_iter *p /* Handle describing change and conflict */
-        ),
-    void *pCtx,                     /* First argument passed to xConflict */
-    void **ppRebase, int *pnRebase, /* OUT: Rebase data */
-    int flags                       /* SESSION_CHANGESETAPPLY_* flags */
+  sqlite3 *db,                    /* Apply change to "main" db of this handle */
+  int nChangeset,                 /* Size of changeset in bytes */
+  void *pChangeset,               /* Changeset blob */
+  int(*xFilter)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    sqlite3_changeset_iter *p     /* Handle describing change */
+  ),
+  int(*xConflict)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    int eConflict,                /* DATA, MISSING, CONFLICT, CONSTRAINT */
+    sqlite3_changeset_iter *p     /* Handle describing change and conflict */
+  ),
+  void *pCtx,                     /* First argument passed to xConflict */
+  void **ppRebase, int *pnRebase, /* OUT: Rebase data */
+  int flags                       /* SESSION_CHANGESETAPPLY_* flags */
 );
 
 /*
@@ -12876,11 +12965,11 @@ SQLITE_API int sqlite3changeset_apply_v3(
 **   to find a way to apply such a changeset. However, if this flag is set,
 **   then all such updates are considered CONSTRAINT conflicts.
 */
-#define SQLITE_CHANGESETAPPLY_NOSAVEPOINT  0x0001
-#define SQLITE_CHANGESETAPPLY_INVERT       0x0002
-#define SQLITE_CHANGESETAPPLY_IGNORENOOP   0x0004
-#define SQLITE_CHANGESETAPPLY_FKNOACTION   0x0008
-#define SQLITE_CHANGESETAPPLY_NOUPDATELOOP 0x0010
+#define SQLITE_CHANGESETAPPLY_NOSAVEPOINT   0x0001
+#define SQLITE_CHANGESETAPPLY_INVERT        0x0002
+#define SQLITE_CHANGESETAPPLY_IGNORENOOP    0x0004
+#define SQLITE_CHANGESETAPPLY_FKNOACTION    0x0008
+#define SQLITE_CHANGESETAPPLY_NOUPDATELOOP  0x0010
 
 /*
 ** CAPI3REF: Constants Passed To The Conflict Handler
@@ -12974,9 +13063,9 @@ SQLITE_API int sqlite3changeset_apply_v3(
 **   and the call to sqlite3changeset_apply() returns SQLITE_ABORT.
 ** </dl>
 */
-#define SQLITE_CHANGESET_OMIT    0
-#define SQLITE_CHANGESET_REPLACE 1
-#define SQLITE_CHANGESET_ABORT   2
+#define SQLITE_CHANGESET_OMIT       0
+#define SQLITE_CHANGESET_REPLACE    1
+#define SQLITE_CHANGESET_ABORT      2
 
 /*
 ** CAPI3REF: Rebasing changesets
@@ -13098,8 +13187,10 @@ SQLITE_API int sqlite3rebaser_create(sqlite3_rebaser **ppNew);
 ** bytes), which must have been obtained from a previous call to
 ** sqlite3changeset_apply_v2().
 */
-SQLITE_API int sqlite3rebaser_configure(sqlite3_rebaser *, int nRebase,
-                                        const void *pRebase);
+SQLITE_API int sqlite3rebaser_configure(
+  sqlite3_rebaser*,
+  int nRebase, const void *pRebase
+);
 
 /*
 ** CAPI3REF: Rebase a changeset
@@ -13115,8 +13206,11 @@ SQLITE_API int sqlite3rebaser_configure(sqlite3_rebaser *, int nRebase,
 ** sqlite3_free(). Otherwise, if an error occurs, (*ppOut) and (*pnOut)
 ** are set to zero and an SQLite error code returned.
 */
-SQLITE_API int sqlite3rebaser_rebase(sqlite3_rebaser *, int nIn, const void *pIn,
-                                     int *pnOut, void **ppOut);
+SQLITE_API int sqlite3rebaser_rebase(
+  sqlite3_rebaser*,
+  int nIn, const void *pIn,
+  int *pnOut, void **ppOut
+);
 
 /*
 ** CAPI3REF: Delete a changeset rebaser object.
@@ -13219,80 +13313,104 @@ SQLITE_API void sqlite3rebaser_delete(sqlite3_rebaser *p);
 ** no guarantees are made as to the size of the chunks of data returned.
 */
 SQLITE_API int sqlite3changeset_apply_strm(
-    sqlite3 *db, /* Apply change to "main" db of this handle */
-    int (*xInput)(void *pIn, void *pData, int *pnData), /* Input function */
-    void *pIn,                                          /* First arg for xInput */
-    int (*xFilter)(void *pCtx,      /* Copy of sixth arg to _apply() */
-                   const char *zTab /* Table name */
-                   ),
-    int (*xConflict)(
-        void *pCtx,               /* Copy of sixth arg to _apply() */
-        int eConflict,            /* DATA, MISSING, CONFLICT, CONSTRAINT */
-        sqlite3_changeset_iter *p /* Handle describing change and conflict */
-        ),
-    void *pCtx /* First argument passed to xConflict */
+  sqlite3 *db,                    /* Apply change to "main" db of this handle */
+  int (*xInput)(void *pIn, void *pData, int *pnData), /* Input function */
+  void *pIn,                                          /* First arg for xInput */
+  int(*xFilter)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    const char *zTab              /* Table name */
+  ),
+  int(*xConflict)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    int eConflict,                /* DATA, MISSING, CONFLICT, CONSTRAINT */
+    sqlite3_changeset_iter *p     /* Handle describing change and conflict */
+  ),
+  void *pCtx                      /* First argument passed to xConflict */
 );
 SQLITE_API int sqlite3changeset_apply_v2_strm(
-    sqlite3 *db, /* Apply change to "main" db of this handle */
-    int (*xInput)(void *pIn, void *pData, int *pnData), /* Input function */
-    void *pIn,                                          /* First arg for xInput */
-    int (*xFilter)(void *pCtx,      /* Copy of sixth arg to _apply() */
-                   const char *zTab /* Table name */
-                   ),
-    int (*xConflict)(
-        void *pCtx,               /* Copy of sixth arg to _apply() */
-        int eConflict,            /* DATA, MISSING, CONFLICT, CONSTRAINT */
-        sqlite3_changeset_iter *p /* Handle describing change and conflict */
-        ),
-    void *pCtx, /* First argument passed to xConflict */
-    void **ppRebase, int *pnRebase, int flags);
+  sqlite3 *db,                    /* Apply change to "main" db of this handle */
+  int (*xInput)(void *pIn, void *pData, int *pnData), /* Input function */
+  void *pIn,                                          /* First arg for xInput */
+  int(*xFilter)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    const char *zTab              /* Table name */
+  ),
+  int(*xConflict)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    int eConflict,                /* DATA, MISSING, CONFLICT, CONSTRAINT */
+    sqlite3_changeset_iter *p     /* Handle describing change and conflict */
+  ),
+  void *pCtx,                     /* First argument passed to xConflict */
+  void **ppRebase, int *pnRebase,
+  int flags
+);
 SQLITE_API int sqlite3changeset_apply_v3_strm(
-    sqlite3 *db, /* Apply change to "main" db of this handle */
-    int (*xInput)(void *pIn, void *pData, int *pnData), /* Input function */
-    void *pIn,                                          /* First arg for xInput */
-    int (*xFilter)(void *pCtx, /* Copy of sixth arg to _apply() */
-                   sqlite3_changeset_iter *p),
-    int (*xConflict)(
-        void *pCtx,               /* Copy of sixth arg to _apply() */
-        int eConflict,            /* DATA, MISSING, CONFLICT, CONSTRAINT */
-        sqlite3_changeset_iter *p /* Handle describing change and conflict */
-        ),
-    void *pCtx, /* First argument passed to xConflict */
-    void **ppRebase, int *pnRebase, int flags);
+  sqlite3 *db,                    /* Apply change to "main" db of this handle */
+  int (*xInput)(void *pIn, void *pData, int *pnData), /* Input function */
+  void *pIn,                                          /* First arg for xInput */
+  int(*xFilter)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    sqlite3_changeset_iter *p
+  ),
+  int(*xConflict)(
+    void *pCtx,                   /* Copy of sixth arg to _apply() */
+    int eConflict,                /* DATA, MISSING, CONFLICT, CONSTRAINT */
+    sqlite3_changeset_iter *p     /* Handle describing change and conflict */
+  ),
+  void *pCtx,                     /* First argument passed to xConflict */
+  void **ppRebase, int *pnRebase,
+  int flags
+);
 SQLITE_API int sqlite3changeset_concat_strm(
-    int (*xInputA)(void *pIn, void *pData, int *pnData), void *pInA,
-    int (*xInputB)(void *pIn, void *pData, int *pnData), void *pInB,
-    int (*xOutput)(void *pOut, const void *pData, int nData), void *pOut);
+  int (*xInputA)(void *pIn, void *pData, int *pnData),
+  void *pInA,
+  int (*xInputB)(void *pIn, void *pData, int *pnData),
+  void *pInB,
+  int (*xOutput)(void *pOut, const void *pData, int nData),
+  void *pOut
+);
 SQLITE_API int sqlite3changeset_invert_strm(
-    int (*xInput)(void *pIn, void *pData, int *pnData), void *pIn,
-    int (*xOutput)(void *pOut, const void *pData, int nData), void *pOut);
-SQLITE_API int sqlite3changeset_start_strm(sqlite3_changeset_iter **pp,
-                                           int (*xInput)(void *pIn, void *pData,
-                                                         int *pnData),
-                                           void *pIn);
-SQLITE_API int sqlite3changeset_start_v2_strm(sqlite3_changeset_iter **pp,
-                                              int (*xInput)(void *pIn, void *pData,
-                                                            int *pnData),
-                                              void *pIn, int flags);
-SQLITE_API int
-sqlite3session_changeset_strm(sqlite3_session *pSession,
-                              int (*xOutput)(void *pOut, const void *pData, int nData),
-                              void *pOut);
-SQLITE_API int
-sqlite3session_patchset_strm(sqlite3_session *pSession,
-                             int (*xOutput)(void *pOut, const void *pData, int nData),
-                             void *pOut);
-SQLITE_API int sqlite3changegroup_add_strm(sqlite3_changegroup *,
-                                           int (*xInput)(void *pIn, void *pData,
-                                                         int *pnData),
-                                           void *pIn);
-SQLITE_API int
-sqlite3changegroup_output_strm(sqlite3_changegroup *,
-                               int (*xOutput)(void *pOut, const void *pData, int nData),
-                               void *pOut);
+  int (*xInput)(void *pIn, void *pData, int *pnData),
+  void *pIn,
+  int (*xOutput)(void *pOut, const void *pData, int nData),
+  void *pOut
+);
+SQLITE_API int sqlite3changeset_start_strm(
+  sqlite3_changeset_iter **pp,
+  int (*xInput)(void *pIn, void *pData, int *pnData),
+  void *pIn
+);
+SQLITE_API int sqlite3changeset_start_v2_strm(
+  sqlite3_changeset_iter **pp,
+  int (*xInput)(void *pIn, void *pData, int *pnData),
+  void *pIn,
+  int flags
+);
+SQLITE_API int sqlite3session_changeset_strm(
+  sqlite3_session *pSession,
+  int (*xOutput)(void *pOut, const void *pData, int nData),
+  void *pOut
+);
+SQLITE_API int sqlite3session_patchset_strm(
+  sqlite3_session *pSession,
+  int (*xOutput)(void *pOut, const void *pData, int nData),
+  void *pOut
+);
+SQLITE_API int sqlite3changegroup_add_strm(sqlite3_changegroup*,
+    int (*xInput)(void *pIn, void *pData, int *pnData),
+    void *pIn
+);
+SQLITE_API int sqlite3changegroup_output_strm(sqlite3_changegroup*,
+    int (*xOutput)(void *pOut, const void *pData, int nData),
+    void *pOut
+);
 SQLITE_API int sqlite3rebaser_rebase_strm(
-    sqlite3_rebaser *pRebaser, int (*xInput)(void *pIn, void *pData, int *pnData),
-    void *pIn, int (*xOutput)(void *pOut, const void *pData, int nData), void *pOut);
+  sqlite3_rebaser *pRebaser,
+  int (*xInput)(void *pIn, void *pData, int *pnData),
+  void *pIn,
+  int (*xOutput)(void *pOut, const void *pData, int nData),
+  void *pOut
+);
 
 /*
 ** CAPI3REF: Configure global parameters
@@ -13341,7 +13459,7 @@ SQLITE_API int sqlite3session_config(int op, void *pArg);
 ** At present the only valid value for the second parameter is
 ** [SQLITE_CHANGEGROUP_CONFIG_PATCHSET].
 */
-SQLITE_API int sqlite3changegroup_config(sqlite3_changegroup *, int, void *pArg);
+SQLITE_API int sqlite3changegroup_config(sqlite3_changegroup*, int, void *pArg);
 
 /*
 ** CAPI3REF: Options for sqlite3changegroup_config().
@@ -13369,6 +13487,7 @@ SQLITE_API int sqlite3changegroup_config(sqlite3_changegroup *, int, void *pArg)
 **   a patchset.
 */
 #define SQLITE_CHANGEGROUP_CONFIG_PATCHSET 1
+
 
 /*
 ** CAPI3REF: Begin adding a change to a changegroup
@@ -13414,9 +13533,13 @@ SQLITE_API int sqlite3changegroup_config(sqlite3_changegroup *, int, void *pArg)
 ** nul-terminated, English language error message. It is the responsibility
 ** of the caller to eventually free this buffer using sqlite3_free().
 */
-SQLITE_API int sqlite3changegroup_change_begin(sqlite3_changegroup *, int eOp,
-                                               const char *zTab, int bIndirect,
-                                               char **pzErr);
+SQLITE_API int sqlite3changegroup_change_begin(
+  sqlite3_changegroup*,
+  int eOp,
+  const char *zTab,
+  int bIndirect,
+  char **pzErr
+);
 
 /*
 ** CAPI3REF: Add a 64-bit integer to a changegroup
@@ -13449,8 +13572,12 @@ SQLITE_API int sqlite3changegroup_change_begin(sqlite3_changegroup *, int eOp,
 ** If this call is successful, SQLITE_OK is returned. Otherwise, if an
 ** error occurs, an SQLite error code is returned.
 */
-SQLITE_API int sqlite3changegroup_change_int64(sqlite3_changegroup *, int bNew,
-                                               int iCol, sqlite3_int64 iVal);
+SQLITE_API int sqlite3changegroup_change_int64(
+  sqlite3_changegroup*,
+  int bNew,
+  int iCol,
+  sqlite3_int64 iVal
+);
 
 /*
 ** CAPI3REF: Add a NULL to a changegroup
@@ -13459,7 +13586,7 @@ SQLITE_API int sqlite3changegroup_change_int64(sqlite3_changegroup *, int bNew,
 ** it configures the change currently under construction with a NULL value
 ** instead of a 64-bit integer.
 */
-SQLITE_API int sqlite3changegroup_change_null(sqlite3_changegroup *, int, int);
+SQLITE_API int sqlite3changegroup_change_null(sqlite3_changegroup*, int, int);
 
 /*
 ** CAPI3REF: Add an double to a changegroup
@@ -13468,8 +13595,7 @@ SQLITE_API int sqlite3changegroup_change_null(sqlite3_changegroup *, int, int);
 ** it configures the change currently being constructed with a real value
 ** instead of a 64-bit integer.
 */
-SQLITE_API int sqlite3changegroup_change_double(sqlite3_changegroup *, int, int,
-                                                double);
+SQLITE_API int sqlite3changegroup_change_double(sqlite3_changegroup*, int, int, double);
 
 /*
 ** CAPI3REF: Add a text value to a changegroup
@@ -13481,8 +13607,9 @@ SQLITE_API int sqlite3changegroup_change_double(sqlite3_changegroup *, int, int,
 ** else a negative value, in which case the buffer pVal points to is assumed to
 ** be nul-terminated.
 */
-SQLITE_API int sqlite3changegroup_change_text(sqlite3_changegroup *, int, int,
-                                              const char *pVal, int nVal);
+SQLITE_API int sqlite3changegroup_change_text(
+  sqlite3_changegroup*, int, int, const char *pVal, int nVal
+);
 
 /*
 ** CAPI3REF: Add a blob to a changegroup
@@ -13492,8 +13619,9 @@ SQLITE_API int sqlite3changegroup_change_text(sqlite3_changegroup *, int, int,
 ** integer. Parameter pVal points to a buffer containing the blob. Parameter
 ** nVal is the size of the blob in bytes.
 */
-SQLITE_API int sqlite3changegroup_change_blob(sqlite3_changegroup *, int, int,
-                                              const void *pVal, int nVal);
+SQLITE_API int sqlite3changegroup_change_blob(
+    sqlite3_changegroup*, int, int, const void *pVal, int nVal
+);
 
 /*
 ** CAPI3REF: Finish adding one-at-at-time changes to a changegroup
@@ -13544,8 +13672,11 @@ SQLITE_API int sqlite3changegroup_change_blob(sqlite3_changegroup *, int, int,
 ** It is the responsibility of the caller to eventually free any such error
 ** message buffer using sqlite3_free().
 */
-SQLITE_API int sqlite3changegroup_change_finish(sqlite3_changegroup *, int bDiscard,
-                                                char **pzErr);
+SQLITE_API int sqlite3changegroup_change_finish(
+  sqlite3_changegroup*,
+  int bDiscard,
+  char **pzErr
+);
 
 /*
 ** Make sure we can call this stuff from C++.
@@ -13554,7 +13685,7 @@ SQLITE_API int sqlite3changegroup_change_finish(sqlite3_changegroup *, int bDisc
 }
 #endif
 
-#endif /* !defined(__SQLITESESSION_H_) && defined(SQLITE_ENABLE_SESSION) */
+#endif  /* !defined(__SQLITESESSION_H_) && defined(SQLITE_ENABLE_SESSION) */
 
 /******** End of sqlite3session.h *********/
 /******** Begin file fts5.h *********/
@@ -13577,8 +13708,10 @@ SQLITE_API int sqlite3changegroup_change_finish(sqlite3_changegroup *, int bDisc
 **     * custom auxiliary functions.
 */
 
+
 #ifndef _FTS5_H
 #define _FTS5_H
+
 
 #ifdef __cplusplus
 extern "C" {
@@ -13596,16 +13729,16 @@ typedef struct Fts5Context Fts5Context;
 typedef struct Fts5PhraseIter Fts5PhraseIter;
 
 typedef void (*fts5_extension_function)(
-    const Fts5ExtensionApi *pApi, /* API offered by current FTS version */
-    Fts5Context *pFts,            /* First arg to pass to pApi functions */
-    sqlite3_context *pCtx,        /* Context for returning result/error */
-    int nVal,                     /* Number of values in apVal[] array */
-    sqlite3_value **apVal         /* Array of trailing arguments */
+  const Fts5ExtensionApi *pApi,   /* API offered by current FTS version */
+  Fts5Context *pFts,              /* First arg to pass to pApi functions */
+  sqlite3_context *pCtx,          /* Context for returning result/error */
+  int nVal,                       /* Number of values in apVal[] array */
+  sqlite3_value **apVal           /* Array of trailing arguments */
 );
 
 struct Fts5PhraseIter {
-    const unsigned char *a;
-    const unsigned char *b;
+  const unsigned char *a;
+  const unsigned char *b;
 };
 
 /*
@@ -13905,54 +14038,57 @@ struct Fts5PhraseIter {
 **   locale to be specified.
 */
 struct Fts5ExtensionApi {
-    int iVersion; /* Currently always set to 4 */
+  int iVersion;                   /* Currently always set to 4 */
 
-    void *(*xUserData)(Fts5Context *);
+  void *(*xUserData)(Fts5Context*);
 
-    int (*xColumnCount)(Fts5Context *);
-    int (*xRowCount)(Fts5Context *, sqlite3_int64 *pnRow);
-    int (*xColumnTotalSize)(Fts5Context *, int iCol, sqlite3_int64 *pnToken);
+  int (*xColumnCount)(Fts5Context*);
+  int (*xRowCount)(Fts5Context*, sqlite3_int64 *pnRow);
+  int (*xColumnTotalSize)(Fts5Context*, int iCol, sqlite3_int64 *pnToken);
 
-    int (*xTokenize)(Fts5Context *, const char *pText, int nText, /* Text to tokenize */
-                     void *pCtx, /* Context passed to xToken() */
-                     int (*xToken)(void *, int, const char *, int, int,
-                                   int) /* Callback */
-    );
+  int (*xTokenize)(Fts5Context*,
+    const char *pText, int nText, /* Text to tokenize */
+    void *pCtx,                   /* Context passed to xToken() */
+    int (*xToken)(void*, int, const char*, int, int, int)       /* Callback */
+  );
 
-    int (*xPhraseCount)(Fts5Context *);
-    int (*xPhraseSize)(Fts5Context *, int iPhrase);
+  int (*xPhraseCount)(Fts5Context*);
+  int (*xPhraseSize)(Fts5Context*, int iPhrase);
 
-    int (*xInstCount)(Fts5Context *, int *pnInst);
-    int (*xInst)(Fts5Context *, int iIdx, int *piPhrase, int *piCol, int *piOff);
+  int (*xInstCount)(Fts5Context*, int *pnInst);
+  int (*xInst)(Fts5Context*, int iIdx, int *piPhrase, int *piCol, int *piOff);
 
-    sqlite3_int64 (*xRowid)(Fts5Context *);
-    int (*xColumnText)(Fts5Context *, int iCol, const char **pz, int *pn);
-    int (*xColumnSize)(Fts5Context *, int iCol, int *pnToken);
+  sqlite3_int64 (*xRowid)(Fts5Context*);
+  int (*xColumnText)(Fts5Context*, int iCol, const char **pz, int *pn);
+  int (*xColumnSize)(Fts5Context*, int iCol, int *pnToken);
 
-    int (*xQueryPhrase)(Fts5Context *, int iPhrase, void *pUserData,
-                        int (*)(const Fts5ExtensionApi *, Fts5Context *, void *));
-    int (*xSetAuxdata)(Fts5Context *, void *pAux, void (*xDelete)(void *));
-    void *(*xGetAuxdata)(Fts5Context *, int bClear);
+  int (*xQueryPhrase)(Fts5Context*, int iPhrase, void *pUserData,
+    int(*)(const Fts5ExtensionApi*,Fts5Context*,void*)
+  );
+  int (*xSetAuxdata)(Fts5Context*, void *pAux, void(*xDelete)(void*));
+  void *(*xGetAuxdata)(Fts5Context*, int bClear);
 
-    int (*xPhraseFirst)(Fts5Context *, int iPhrase, Fts5PhraseIter *, int *, int *);
-    void (*xPhraseNext)(Fts5Context *, Fts5PhraseIter *, int *piCol, int *piOff);
+  int (*xPhraseFirst)(Fts5Context*, int iPhrase, Fts5PhraseIter*, int*, int*);
+  void (*xPhraseNext)(Fts5Context*, Fts5PhraseIter*, int *piCol, int *piOff);
 
-    int (*xPhraseFirstColumn)(Fts5Context *, int iPhrase, Fts5PhraseIter *, int *);
-    void (*xPhraseNextColumn)(Fts5Context *, Fts5PhraseIter *, int *piCol);
+  int (*xPhraseFirstColumn)(Fts5Context*, int iPhrase, Fts5PhraseIter*, int*);
+  void (*xPhraseNextColumn)(Fts5Context*, Fts5PhraseIter*, int *piCol);
 
-    /* Below this point are iVersion>=3 only */
-    int (*xQueryToken)(Fts5Context *, int iPhrase, int iToken, const char **ppToken,
-                       int *pnToken);
-    int (*xInstToken)(Fts5Context *, int iIdx, int iToken, const char **, int *);
+  /* Below this point are iVersion>=3 only */
+  int (*xQueryToken)(Fts5Context*,
+      int iPhrase, int iToken,
+      const char **ppToken, int *pnToken
+  );
+  int (*xInstToken)(Fts5Context*, int iIdx, int iToken, const char**, int*);
 
-    /* Below this point are iVersion>=4 only */
-    int (*xColumnLocale)(Fts5Context *, int iCol, const char **pz, int *pn);
-    int (*xTokenize_v2)(
-        Fts5Context *, const char *pText, int nText, /* Text to tokenize */
-        const char *pLocale, int nLocale,            /* Locale to pass to tokenizer */
-        void *pCtx,                                  /* Context passed to xToken() */
-        int (*xToken)(void *, int, const char *, int, int, int) /* Callback */
-    );
+  /* Below this point are iVersion>=4 only */
+  int (*xColumnLocale)(Fts5Context*, int iCol, const char **pz, int *pn);
+  int (*xTokenize_v2)(Fts5Context*,
+    const char *pText, int nText,      /* Text to tokenize */
+    const char *pLocale, int nLocale,  /* Locale to pass to tokenizer */
+    void *pCtx,                        /* Context passed to xToken() */
+    int (*xToken)(void*, int, const char*, int, int, int)       /* Callback */
+  );
 };
 
 /*
@@ -14185,20 +14321,24 @@ struct Fts5ExtensionApi {
 typedef struct Fts5Tokenizer Fts5Tokenizer;
 typedef struct fts5_tokenizer_v2 fts5_tokenizer_v2;
 struct fts5_tokenizer_v2 {
-    int iVersion; /* Currently always 2 */
+  int iVersion;             /* Currently always 2 */
 
-    int (*xCreate)(void *, const char **azArg, int nArg, Fts5Tokenizer **ppOut);
-    void (*xDelete)(Fts5Tokenizer *);
-    int (*xTokenize)(
-        Fts5Tokenizer *, void *pCtx, int flags, /* Mask of FTS5_TOKENIZE_* flags */
-        const char *pText, int nText, const char *pLocale, int nLocale,
-        int (*xToken)(void *pCtx,         /* Copy of 2nd argument to xTokenize() */
-                      int tflags,         /* Mask of FTS5_TOKEN_* flags */
-                      const char *pToken, /* Pointer to buffer containing token */
-                      int nToken,         /* Size of token in bytes */
-                      int iStart,         /* Byte offset of token within input text */
-                      int iEnd /* Byte offset of end of token within input text */
-                      ));
+  int (*xCreate)(void*, const char **azArg, int nArg, Fts5Tokenizer **ppOut);
+  void (*xDelete)(Fts5Tokenizer*);
+  int (*xTokenize)(Fts5Tokenizer*,
+      void *pCtx,
+      int flags,            /* Mask of FTS5_TOKENIZE_* flags */
+      const char *pText, int nText,
+      const char *pLocale, int nLocale,
+      int (*xToken)(
+        void *pCtx,         /* Copy of 2nd argument to xTokenize() */
+        int tflags,         /* Mask of FTS5_TOKEN_* flags */
+        const char *pToken, /* Pointer to buffer containing token */
+        int nToken,         /* Size of token in bytes */
+        int iStart,         /* Byte offset of token within input text */
+        int iEnd            /* Byte offset of end of token within input text */
+      )
+  );
 };
 
 /*
@@ -14208,29 +14348,33 @@ struct fts5_tokenizer_v2 {
 */
 typedef struct fts5_tokenizer fts5_tokenizer;
 struct fts5_tokenizer {
-    int (*xCreate)(void *, const char **azArg, int nArg, Fts5Tokenizer **ppOut);
-    void (*xDelete)(Fts5Tokenizer *);
-    int (*xTokenize)(
-        Fts5Tokenizer *, void *pCtx, int flags, /* Mask of FTS5_TOKENIZE_* flags */
-        const char *pText, int nText,
-        int (*xToken)(void *pCtx,         /* Copy of 2nd argument to xTokenize() */
-                      int tflags,         /* Mask of FTS5_TOKEN_* flags */
-                      const char *pToken, /* Pointer to buffer containing token */
-                      int nToken,         /* Size of token in bytes */
-                      int iStart,         /* Byte offset of token within input text */
-                      int iEnd /* Byte offset of end of token within input text */
-                      ));
+  int (*xCreate)(void*, const char **azArg, int nArg, Fts5Tokenizer **ppOut);
+  void (*xDelete)(Fts5Tokenizer*);
+  int (*xTokenize)(Fts5Tokenizer*,
+      void *pCtx,
+      int flags,            /* Mask of FTS5_TOKENIZE_* flags */
+      const char *pText, int nText,
+      int (*xToken)(
+        void *pCtx,         /* Copy of 2nd argument to xTokenize() */
+        int tflags,         /* Mask of FTS5_TOKEN_* flags */
+        const char *pToken, /* Pointer to buffer containing token */
+        int nToken,         /* Size of token in bytes */
+        int iStart,         /* Byte offset of token within input text */
+        int iEnd            /* Byte offset of end of token within input text */
+      )
+  );
 };
 
+
 /* Flags that may be passed as the third argument to xTokenize() */
-#define FTS5_TOKENIZE_QUERY    0x0001
-#define FTS5_TOKENIZE_PREFIX   0x0002
-#define FTS5_TOKENIZE_DOCUMENT 0x0004
-#define FTS5_TOKENIZE_AUX      0x0008
+#define FTS5_TOKENIZE_QUERY     0x0001
+#define FTS5_TOKENIZE_PREFIX    0x0002
+#define FTS5_TOKENIZE_DOCUMENT  0x0004
+#define FTS5_TOKENIZE_AUX       0x0008
 
 /* Flags that may be passed by the tokenizer implementation back to FTS5
 ** as the third argument to the supplied xToken callback. */
-#define FTS5_TOKEN_COLOCATED 0x0001 /* Same position as prev. token */
+#define FTS5_TOKEN_COLOCATED    0x0001      /* Same position as prev. token */
 
 /*
 ** END OF CUSTOM TOKENIZERS
@@ -14241,29 +14385,52 @@ struct fts5_tokenizer {
 */
 typedef struct fts5_api fts5_api;
 struct fts5_api {
-    int iVersion; /* Currently always set to 3 */
+  int iVersion;                   /* Currently always set to 3 */
 
-    /* Create a new tokenizer */
-    int (*xCreateTokenizer)(fts5_api *pApi, const char *zName, void *pUserData,
-                            fts5_tokenizer *pTokenizer, void (*xDestroy)(void *));
+  /* Create a new tokenizer */
+  int (*xCreateTokenizer)(
+    fts5_api *pApi,
+    const char *zName,
+    void *pUserData,
+    fts5_tokenizer *pTokenizer,
+    void (*xDestroy)(void*)
+  );
 
-    /* Find an existing tokenizer */
-    int (*xFindTokenizer)(fts5_api *pApi, const char *zName, void **ppUserData,
-                          fts5_tokenizer *pTokenizer);
+  /* Find an existing tokenizer */
+  int (*xFindTokenizer)(
+    fts5_api *pApi,
+    const char *zName,
+    void **ppUserData,
+    fts5_tokenizer *pTokenizer
+  );
 
-    /* Create a new auxiliary function */
-    int (*xCreateFunction)(fts5_api *pApi, const char *zName, void *pUserData,
-                           fts5_extension_function xFunction, void (*xDestroy)(void *));
+  /* Create a new auxiliary function */
+  int (*xCreateFunction)(
+    fts5_api *pApi,
+    const char *zName,
+    void *pUserData,
+    fts5_extension_function xFunction,
+    void (*xDestroy)(void*)
+  );
 
-    /* APIs below this point are only available if iVersion>=3 */
+  /* APIs below this point are only available if iVersion>=3 */
 
-    /* Create a new tokenizer */
-    int (*xCreateTokenizer_v2)(fts5_api *pApi, const char *zName, void *pUserData,
-                               fts5_tokenizer_v2 *pTokenizer, void (*xDestroy)(void *));
+  /* Create a new tokenizer */
+  int (*xCreateTokenizer_v2)(
+    fts5_api *pApi,
+    const char *zName,
+    void *pUserData,
+    fts5_tokenizer_v2 *pTokenizer,
+    void (*xDestroy)(void*)
+  );
 
-    /* Find an existing tokenizer */
-    int (*xFindTokenizer_v2)(fts5_api *pApi, const char *zName, void **ppUserData,
-                             fts5_tokenizer_v2 **ppTokenizer);
+  /* Find an existing tokenizer */
+  int (*xFindTokenizer_v2)(
+    fts5_api *pApi,
+    const char *zName,
+    void **ppUserData,
+    fts5_tokenizer_v2 **ppTokenizer
+  );
 };
 
 /*
@@ -14271,7 +14438,7 @@ struct fts5_api {
 *************************************************************************/
 
 #ifdef __cplusplus
-} /* end of the 'extern "C"' block */
+}  /* end of the 'extern "C"' block */
 #endif
 
 #endif /* _FTS5_H */
