@@ -45,6 +45,7 @@ static pair pair_new(index_cfg cfg, size_t n, seed_t *seed) {
     p.x = malloc(n * cfg.dim * sizeof(float));
     memset(p.x, 0, n * cfg.dim * sizeof(float));
     CHECK(hnsw_ops.open(&p.h, &cfg, NULL) == REC_OK);
+    cfg.codes = NULL; /* the definition */
     CHECK(flat_ops.open(&p.f, &cfg, NULL) == REC_OK);
     for (uint32_t i = 0; seed && i < n; i++) pair_put(&p, i, seed);
     return p;
