@@ -233,7 +233,8 @@ typedef struct plan_item {
 #define PLAN_MAX_ITEMS 64
 /* The letter for an sqlite op code, 0 if we do not take it. */
 char plan_op_letter(int sqlite_op);
-char *plan_write(const plan_item *items, size_t n); /* sqlite3_malloc'ed idxStr */
+/* sqlite3_malloc'ed idxStr; strategy: words for people, without a colon, or "". */
+char *plan_write(const char *strategy, const plan_item *items, size_t n);
 rec_status plan_read(const char *idx_str, plan_item *items, size_t *n, rec_err *err);
 /* A predicate from an item and its argument (IN lists, letter 'I', through sqlite3_vtab_in_first/next):
  * owned copies; predicate_free. affinity: sq_affinity of the column's declared type. out->column is

@@ -113,7 +113,8 @@ struct sq_index { /* the connection's entry for (schema, name) */
     bool want_bump;     /* I1 */
     bool has_bumped;    /* in the transaction that is open */
     sq_generation last; /* the pair that our last write stored */
-    int64_t first_free; /* no free slot in chunks below, as of `last` */
+    const char *last_search; /* what the last search did; NULL: none yet */
+    int64_t first_free;      /* no free slot in chunks below, as of `last` */
 };
 
 #define INDEX_FORMAT   1 /* row 'format' of <t>_state */

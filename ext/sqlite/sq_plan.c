@@ -6,7 +6,7 @@
  *   year <= ?            |
  *   genre IN (...)     --+
  *
- * idxStr is text, so EXPLAIN QUERY PLAN shows the plan. An item is an operator letter, '!'
+ * idxStr is text, so EXPLAIN QUERY PLAN shows the plan: "hnsw graph: m1;=5;". An item is an operator letter, '!'
  * after it when the right side is a literal that the planner saw, and the column.
  *
  * Which comparison SQLite makes depends on the affinities of both sides
@@ -65,8 +65,8 @@ static bool find_op(char letter, pred_op *op) {
     return false;
 }
 
-char *plan_write(const plan_item *items, size_t n) {
-    char *text = sqlite3_mprintf("%s", "");
+char *plan_write(const char *strategy, const plan_item *items, size_t n) {
+    char *text = sqlite3_mprintf("%s%s", strategy, *strategy ? ": " : "");
     for (size_t i = 0; i < n && text; i++) {
         char *longer = sqlite3_mprintf("%s%c%s%d;", text, items[i].op,
                                        items[i].is_literal ? "!" : "", items[i].column);
@@ -87,7 +87,8 @@ static const char *read_int(const char *s, int *out) {
 }
 
 rec_status plan_read(const char *idx_str, plan_item *items, size_t *n, rec_err *err) {
-    const char *s = idx_str ? idx_str : "";
+    const char *s = idx_str ? idx_str : "", *colon = strchr(s, ':');
+    if (colon) s = colon + 2;
     *n = 0;
     while (*s) {
         plan_item item = {.op = *s++};

@@ -35,6 +35,7 @@ enum {
     STAT_EF,
     STAT_MEMORY,
     STAT_LOAD_MS,
+    STAT_LAST_SEARCH,
     STAT_K,
     STAT_RECALL,
     STAT_N
@@ -98,6 +99,8 @@ static rec_status stats_of(sq_conn *c, const tf_index *t, int64_t n_sample, int6
     if (s == REC_OK) s = sq_index_open(c, t->schema, t->name, &ix, err);
     if (s == REC_OK) s = sq_index_memory(ix, &d, &m, err);
     if (s == REC_OK) describe(&d, m, row);
+    if (s == REC_OK && ix->last_search)
+        row[STAT_LAST_SEARCH] = cell_str(ix->last_search);
     if (s == REC_OK && n_sample > 0) s = measure(c, &d, m, n_sample, k, row, err);
     if (s == REC_OK) s = tvf_rows_add(rows, row, err);
     sq_memory_unref(m);
@@ -142,7 +145,7 @@ const tvf_def tf_index_stats_def = {
     .columns =
         "schema TEXT, name TEXT, kind TEXT, metric TEXT, type TEXT, dim INTEGER, "
         "codes TEXT, rows INTEGER, waiting INTEGER, levels INTEGER, ef INTEGER, "
-        "memory_bytes INTEGER, load_ms REAL, k INTEGER, recall REAL",
+        "memory_bytes INTEGER, load_ms REAL, last_search TEXT, k INTEGER, recall REAL",
     .args = "index, sample, k",
     .n_required = 1,
     .rank_column = -1,

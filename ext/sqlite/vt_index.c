@@ -266,6 +266,23 @@ static void plan_rows(planner *p) {
     info->idxFlags = SQLITE_INDEX_SCAN_UNIQUE;
 }
 
+/* What EXPLAIN QUERY PLAN says. How a filtered graph is searched depends on the share of rows that
+ * pass, which is known once they are counted: rec_index_stats shows what the last search did. */
+static const char *strategy(const planner *p) {
+    static const char *const rows[] = {
+        [PLAN_SCAN] = "all rows", [PLAN_LOOKUP] = "key", [PLAN_SLOT] = "slot"};
+    const vt_index *vt = p->vt;
+    bool is_filtered = false;
+    if (p->match < 0) return rows[p->info->idxNum];
+    for (size_t i = 0; i < p->n; i++)
+        is_filtered |= vt_index_field(vt, p->item[i].column) != NULL &&
+                       p->item[i].op != 'm' && p->item[i].op != 'k' &&
+                       p->item[i].op != 'o';
+    if (sq_graph_exists(&vt->def))
+        return is_filtered ? "graph or exact scan of the rows that pass" : "graph";
+    return is_filtered ? "exact scan of the rows that pass" : "exact scan";
+}
+
 static int vt_index_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
     vt_index *vt = (vt_index *)base;
     int n = (int)vt->def.n_field;
@@ -279,7 +296,7 @@ static int vt_index_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
         plan_match(&p);
     else
         plan_rows(&p);
-    info->idxStr = plan_write(p.item, p.n);
+    info->idxStr = plan_write(strategy(&p), p.item, p.n);
     info->needToFreeIdxStr = 1;
     return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
 }

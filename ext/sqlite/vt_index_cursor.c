@@ -47,7 +47,11 @@ int vt_index_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
 
 static void cursor_reset(vt_index_cursor *cur) {
     sqlite3_finalize(cur->scan);
-    if (cur->search) cur->search->ops->end(cur->search);
+    if (cur->search) {
+        ((vt_index *)cur->base.pVtab)->ix->last_search =
+            cur->search->ops->how(cur->search);
+        cur->search->ops->end(cur->search);
+    }
     sq_memory_unref(cur->mem);
     rec_free(cur->query);
     rec_free(cur->bits);

@@ -324,7 +324,7 @@ static int vt_model_best_index(sqlite3_vtab *vtab, sqlite3_index_info *info) {
         info->estimatedCost *= .9; /* scoring costs the same, fewer rows come out */
     }
     if (p.is_one && !p.is_in && order_is_ours(info)) info->orderByConsumed = 1;
-    info->idxStr = plan_write(p.item, (size_t)p.n);
+    info->idxStr = plan_write("", p.item, (size_t)p.n);
     info->needToFreeIdxStr = 1;
     return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
 }
