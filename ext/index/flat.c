@@ -328,6 +328,8 @@ static bool flat_next(index_search *s, uint32_t *slot, float *distance,
     topk_entry e = {0};
     *status = REC_OK;
     (void)err;
+    if (fs->is_lazy && flat_codes_settle(fs->f, &fs->q, &fs->rest, fs->n_met))
+        fs->is_lazy = false;
     if (fs->is_topk) {
         if (fs->at == fs->best.n) return false;
         e = fs->best.a[fs->at++];

@@ -28,10 +28,12 @@
  * A stream is the threshold algorithm (Fagin, Lotem & Naor 2001): rows are compared in order
  * of their lower bounds, and the nearest met so far is handed out once its distance is below
  * the next bound. What has been met waits in a heap, which lies in the part of the ranking
- * that has been read, so a stream allocates nothing and ends with every row.
+ * that has been read, so a stream allocates nothing. Single rows in that order cost three
+ * times what they cost in a row; once one in SETTLE_SHARE has been compared, the others are,
+ * too, in one go, and the stream ends with every row.
  *
- * A row that was removed while a stream is open is left out; so is one whose vector was
- * replaced by a nearer one than its bound allows.
+ * A row that is not there any more when it comes to comparing is left out; so is one whose
+ * vector was replaced by a nearer one than its bound allows.
  *
  * codes=bit is refused: half of a vector's length is in e, and no row could be left out.
  * codes=int8 gives way to float16 for l1, which has no product form. Codes not shorter than
@@ -49,12 +51,15 @@
  */
 #include "flat.h"
 
-#define CHUNK_BYTES ((size_t)256 << 10)
-#define SAFE_MIN    1e-15
-#define SAFE_MAX    1e15
-#define UNIT        (1.0 / 16777216) /* 2^-24: one float rounding, relative */
-#define ROUND_UP    (1 + 1e-6)       /* more than a few roundings */
-#define MIN_SHARE   4 /* k of more than a quarter of the rows: plain scan */
+#define CHUNK_BYTES  ((size_t)256 << 10)
+#define SAFE_MIN     1e-15
+#define SAFE_MAX     1e15
+#define UNIT         (1.0 / 16777216) /* 2^-24: one float rounding, relative */
+#define ROUND_UP     (1 + 1e-6)       /* more than a few roundings */
+#define MIN_SHARE    16 /* k of more of the rows than that: the plain scan */
+#define SETTLE_SHARE 16
+#define AHEAD        4    /* candidates fetched before they are compared */
+#define FETCHED      1024 /* bytes of one; the processor follows from there */
 
 /* Numbers beside the codes of a chunk, an array of n_row floats each. */
 enum { SCALE, REST, LENGTH, N_NUMBERS }; /* s, |e|, |sc|; cosine: over |v| */
@@ -441,14 +446,36 @@ rec_status flat_codes_scan(const flat_index *f, const index_query *iq, ranking *
 
 /* ---- exact answers -------------------------------------------------------------------------------------- */
 
+static void fetch_row(const flat_index *f, uint32_t slot) {
+    const char *row = (const char *)flat_row(f, slot);
+    size_t n = f->nbyte < FETCHED ? f->nbyte : FETCHED;
+    for (size_t i = 0; i < n; i += 64) __builtin_prefetch(row + i);
+}
+
+/* The next row by lower bound; a row that will be compared soon is fetched. */
+static bool next_candidate(const flat_index *f, ranking *from, topk_entry *e) {
+    if (!ranking_next(from, e)) return false;
+    if (from->at + AHEAD < from->sorted) fetch_row(f, from->a[from->at + AHEAD].id);
+    return true;
+}
+
 void flat_codes_best(const flat_index *f, const flat_query *q, ranking *from,
                      topk *best) {
     topk_entry e;
-    while (ranking_next(from, &e)) {
+    while (next_candidate(f, from, &e)) {
         if (best->n == best->k && e.value > flat_distance(f, topk_bound(best))) break;
         topk_push(best, flat_key(f, q, e.id), e.id);
     }
     topk_sort(best);
+}
+
+/* A bound becomes a key; false for a row that is gone, or was replaced by a nearer one. */
+static bool rescore(const flat_index *f, const flat_query *q, topk_entry *e) {
+    if (!flat_is_live(f, e->id)) return false;
+    float key = flat_key(f, q, e->id);
+    if (flat_distance(f, key) < e->value) return false;
+    e->value = key;
+    return true;
 }
 
 static bool is_before(const topk_entry *a, const topk_entry *b) {
@@ -488,10 +515,19 @@ bool flat_codes_next(const flat_index *f, const flat_query *q, ranking *from,
             *out = heap_pop(met, (*n_met)--);
             return true;
         }
-        if (is_end || !ranking_next(from, &e)) return false;
-        if (!flat_is_live(f, e.id)) continue;
-        float key = flat_key(f, q, e.id);
-        if (flat_distance(f, key) < e.value) continue; /* it was replaced */
-        heap_push(met, (*n_met)++, (topk_entry){key, e.id});
+        if (is_end || !next_candidate(f, from, &e)) return false;
+        if (rescore(f, q, &e)) heap_push(met, (*n_met)++, e);
     }
+}
+
+bool flat_codes_settle(const flat_index *f, const flat_query *q, ranking *from,
+                       size_t n_met) {
+    if (from->at <= from->n / SETTLE_SHARE) return false;
+    size_t n = n_met; /* what has been met is at the front and has its key */
+    for (size_t i = from->at; i < from->n; i++) {
+        topk_entry e = from->a[i];
+        if (rescore(f, q, &e)) from->a[n++] = e;
+    }
+    *from = (ranking){.a = from->a, .n = n};
+    return true;
 }

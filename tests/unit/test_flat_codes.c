@@ -130,7 +130,7 @@ static void test_equal(index_cfg cfg, int data) {
         check_bounds(&p);
         compare(&p, NULL, 1, SIZE_MAX);
         compare(&p, NULL, 10, SIZE_MAX);
-        compare(&p, NULL, 90, SIZE_MAX);
+        compare(&p, NULL, 25, SIZE_MAX);
         compare(&p, NULL, 300, SIZE_MAX);
         compare(&p, NULL, 0, 20);
         CHECK(compare(&p, NULL, 0, SIZE_MAX) == ((flat_index *)p.ix[0])->n_rows);
