@@ -22,11 +22,14 @@
 #include "flat.h"
 
 #define FLAT_CHUNK_BYTES ((size_t)256 << 10)
+#define SETTLE_SHARE     16 /* a stream compares all once it has compared one in so many */
 
 typedef struct flat_search {
     index_search base;
     const flat_index *f;
     bool is_topk, is_lazy; /* is_lazy: `rest` is ordered by lower bounds */
+    bool has_last;
+    float last; /* key handed out last, is_lazy */
     topk best;
     ranking rest;
     size_t at, n_met;
@@ -322,19 +325,47 @@ static rec_status flat_search_start(const rec_index *ix, const index_query *iq,
     return s;
 }
 
+/* Single rows in the order of their bounds cost three times what they cost in a row: once
+ * many have been compared, the others are, too, and the ranking is one of keys. A row that
+ * was replaced since the search began must not come before what has been handed out. */
+static rec_status settle(flat_search *fs, rec_err *err) {
+    const flat_index *f = fs->f;
+    ranking *r = &fs->rest;
+    bitmap left = {0};
+    float out[64];
+    unsigned j;
+    rec_status s = bitmap_init(&left, f->n_slots, false, err);
+    if (s != REC_OK) return s;
+    for (size_t i = r->at; i < r->n; i++) bitmap_set(&left, r->a[i].id);
+    size_t n = fs->n_met; /* what has been met lies in front, with its key */
+    for (size_t w = 0; w * 64 < f->n_slots; w++) {
+        uint64_t mask = flat_word(f, &left, w);
+        if (mask) score_word(f, &fs->q, w * 64, mask, out);
+        FOR_BITS(j, mask)
+        if (!fs->has_last || out[j] >= fs->last)
+            r->a[n++] = (topk_entry){out[j], (uint32_t)(w * 64 + j)};
+    }
+    bitmap_clear(&left);
+    fs->is_lazy = false;
+    return ranking_init(r, r->a, n, err);
+}
+
 static bool flat_next(index_search *s, uint32_t *slot, float *distance,
                       rec_status *status, rec_err *err) {
     flat_search *fs = (flat_search *)s;
     topk_entry e = {0};
     *status = REC_OK;
-    (void)err;
-    if (fs->is_lazy && flat_codes_settle(fs->f, &fs->q, &fs->rest, fs->n_met))
-        fs->is_lazy = false;
+    if (fs->is_lazy && fs->rest.at > fs->rest.n / SETTLE_SHARE) {
+        *status = settle(fs, err);
+        if (*status != REC_OK) return false;
+    }
     if (fs->is_topk) {
         if (fs->at == fs->best.n) return false;
         e = fs->best.a[fs->at++];
     } else if (fs->is_lazy) {
         if (!flat_codes_next(fs->f, &fs->q, &fs->rest, &fs->n_met, &e)) return false;
+        fs->last = e.value;
+        fs->has_last = true;
     } else if (!ranking_next(&fs->rest, &e)) {
         return false;
     }

@@ -104,8 +104,5 @@ void flat_codes_best(const flat_index *f, const flat_query *q, ranking *from,
  * which this call keeps in the part of the ranking that it has read; 0 at first. */
 bool flat_codes_next(const flat_index *f, const flat_query *q, ranking *from,
                      size_t *n_met, topk_entry *out);
-/* Once much has been read: turns the ranking into one of exact keys. False: not yet. */
-bool flat_codes_settle(const flat_index *f, const flat_query *q, ranking *from,
-                       size_t n_met);
 
 #endif

@@ -28,9 +28,7 @@
  * A stream is the threshold algorithm (Fagin, Lotem & Naor 2001): rows are compared in order
  * of their lower bounds, and the nearest met so far is handed out once its distance is below
  * the next bound. What has been met waits in a heap, which lies in the part of the ranking
- * that has been read, so a stream allocates nothing. Single rows in that order cost three
- * times what they cost in a row; once one in SETTLE_SHARE has been compared, the others are,
- * too, in one go, and the stream ends with every row.
+ * that has been read. (Long streams end in the plain scan: settle in flat.c.)
  *
  * A row that is not there any more when it comes to comparing is left out; so is one whose
  * vector was replaced by a nearer one than its bound allows.
@@ -51,15 +49,14 @@
  */
 #include "flat.h"
 
-#define CHUNK_BYTES  ((size_t)256 << 10)
-#define SAFE_MIN     1e-15
-#define SAFE_MAX     1e15
-#define UNIT         (1.0 / 16777216) /* 2^-24: one float rounding, relative */
-#define ROUND_UP     (1 + 1e-6)       /* more than a few roundings */
-#define MIN_SHARE    16 /* k of more of the rows than that: the plain scan */
-#define SETTLE_SHARE 16
-#define AHEAD        4    /* candidates fetched before they are compared */
-#define FETCHED      1024 /* bytes of one; the processor follows from there */
+#define CHUNK_BYTES ((size_t)256 << 10)
+#define SAFE_MIN    1e-15
+#define SAFE_MAX    1e15
+#define UNIT        (1.0 / 16777216) /* 2^-24: one float rounding, relative */
+#define ROUND_UP    (1 + 1e-6)       /* more than a few roundings */
+#define MIN_SHARE   16   /* k of more of the rows than that: the plain scan */
+#define AHEAD       4    /* candidates fetched before they are compared */
+#define FETCHED     1024 /* bytes of one; the processor follows from there */
 
 /* Numbers beside the codes of a chunk, an array of n_row floats each. */
 enum { SCALE, REST, LENGTH, N_NUMBERS }; /* s, |e|, |sc|; cosine: over |v| */
@@ -518,16 +515,4 @@ bool flat_codes_next(const flat_index *f, const flat_query *q, ranking *from,
         if (is_end || !next_candidate(f, from, &e)) return false;
         if (rescore(f, q, &e)) heap_push(met, (*n_met)++, e);
     }
-}
-
-bool flat_codes_settle(const flat_index *f, const flat_query *q, ranking *from,
-                       size_t n_met) {
-    if (from->at <= from->n / SETTLE_SHARE) return false;
-    size_t n = n_met; /* what has been met is at the front and has its key */
-    for (size_t i = from->at; i < from->n; i++) {
-        topk_entry e = from->a[i];
-        if (rescore(f, q, &e)) from->a[n++] = e;
-    }
-    *from = (ranking){.a = from->a, .n = n};
-    return true;
 }
