@@ -10,7 +10,8 @@ set -eu -o pipefail
 cd "$(dirname "$0")/../.."
 rows=${BENCH_ROWS:-100000} dim=${BENCH_DIM:-256} queries=${BENCH_QUERIES:-10000}
 rounds=${BENCH_ROUNDS:-7} builds=${BENCH_BUILDS:-3}
-out=build/bench dir=build/bench/index-$rows-$dim-$queries values=build/bench/index.values
+out=build/bench dir=build/bench/index-$rows-$dim-$queries
+values=$dir/values # kept: a case that runs alone renews its rows of the table
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo none)
 cpu="$(nproc 2>/dev/null || echo 1) x $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1 | tr -s ' ,' ' ')"
 export REC_PROGRESS=0
@@ -67,6 +68,7 @@ million() { # for scale: does it build, load, answer?
   [ $n -gt 0 ] || { echo "million is left out: BENCH_MILLION=0" >&2; return 0; }
   at=$out/index-$n-128-1000
   make_text $at $n 128 1000
+  echo "million.rows,$n" >>$values
   run build $at prefix=million. builds=1 hnswlib=0 c=0
   run cold $at prefix=million.
   run queries $at prefix=million. hnswlib=0 c=0

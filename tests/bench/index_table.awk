@@ -39,13 +39,13 @@ function ip_rows(   i, n, ef) {
         "/s  hnswlib " show("ip.ef" ef[i] ".hnswlib.recall") ", " show("ip.ef" ef[i] ".hnswlib.qps") "/s", "")
   row("inner product: exact", "", show("ip.flat.rec.qps", "%s/s"), "recall " show("ip.flat.rec.recall"), "")
 }
-function million_rows(   p) {
-  p = "million."
+function million_rows(   p, size) {
+  p = "million."; size = show(p "rows") " x 128: "
   if (!has(p "build.rec_2_threads_s")) return
-  row("1M x 128: build, 2 threads", "printed", show(p "build.rec_2_threads_s", "%s s"), "file " show(p "size.file_over_vectors") \
+  row(size "build, 2 threads", "printed", show(p "build.rec_2_threads_s", "%s s"), "file " show(p "size.file_over_vectors") \
       " of the vectors, memory " show(p "size.memory_bytes_per_vector") " bytes per vector", "")
-  row("1M x 128: open to first row", "printed", show(p "cold.open_to_first_row_s", "%s s"), "warm query " show(p "warm.file_us") " us", "")
-  row("1M x 128: queries", "printed", show(p "queries.95.rec.qps", "%s/s"), engines(p, 95) engines(p, 99), "")
+  row(size "open to first row", "printed", show(p "cold.open_to_first_row_s", "%s s"), "warm query " show(p "warm.file_us") " us", "")
+  row(size "queries", "printed", show(p "queries.95.rec.qps", "%s/s"), engines(p, 95) engines(p, 99), "")
 }
 { v[$1] = $2 }
 END {
