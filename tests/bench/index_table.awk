@@ -14,7 +14,7 @@ function engine(p, level, who, called) {
 }
 function engines(p, level) {
   return engine(p, level, "rec", "rec") engine(p, level, "hnswlib", "hnswlib") \
-         engine(p, level, "vectorlite", "vectorlite") engine(p, level, "rec_c", "rec from C")
+         engine(p, level, "vectorlite", "vectorlite") engine(p, level, "rec_in_txn", "rec in a transaction") engine(p, level, "rec_c", "rec from C")
 }
 function ef_row(ef,   mine, theirs) {
   mine = "ef" ef ".rec.recall"; theirs = "ef" ef ".hnswlib.recall"
