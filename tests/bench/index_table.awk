@@ -74,7 +74,7 @@ END {
     row("one-row INSERT + COMMIT over BLOB, " what[i], i < 4 ? "<= 2 x" : "", times("insert." what[i] "_over_blob"), \
         show("insert.rec_" what[i] "_us") " / " show("insert.blob_" what[i] "_us") " us", i < 4 ? most("insert." what[i] "_over_blob", 2) : "")
   row("file size over raw vectors", "<= 1.5", show("size.file_over_vectors"), show("size.file_mb") " / " show("size.vectors_mb") " MB", most("size.file_over_vectors", 1.5))
-  row("memory per vector", "printed", show("size.memory_bytes_per_vector", "%s bytes"), "the vector itself: " dim * 4, "")
+  row("memory per vector", "printed", show("size.memory_bytes_per_vector", "%s bytes"), "resident; rec_index_stats counts " show("size.memory_bytes_per_vector_counted") "; the vector itself " dim * 4, "")
   row("recall lost by deleting and reinserting half", "<= .01", show("halves.recall_lost"), \
       "ef 24 " show("halves.fresh_recall_ef24") " -> " show("halves.after_recall_ef24") ", 80 " show("halves.fresh_recall_ef80") " -> " show("halves.after_recall_ef80") \
       "; delete " show("halves.delete_s") " s, insert " show("halves.insert_s") " s, file then " show("halves.file_over_vectors"), most("halves.recall_lost", .01))

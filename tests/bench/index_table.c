@@ -3,7 +3,7 @@
  *   build    hnswlib on one thread, our graph from C on two, INSERT ... SELECT + COMMIT into a file,
  *            in turn; leaves rec.db and hnswlib.bin for the other cases. Size of the file.
  *   cold     A new process (page cache warm) from sqlite3_open to the first row, the extension's
- *            loading included; memory that its first query takes; then warm queries over the file
+ *            loading included; resident memory that its first query adds; then warm queries over the file
  *            beside the same table in ":memory:".
  *   insert   Transactions of one row at full size, in turn with an ordinary table of BLOBs in a
  *            file of its own (each pays for its own checkpoints): WAL, synchronous=NORMAL.
@@ -23,13 +23,17 @@
 
 /* ---- build ------------------------------------------------------------------------------------------ */
 
-static double table_bytes(sqlite3 *db) {
-    sqlite3_stmt *st = prepare(
-        db, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
-    sqlite3_step(st);
+static double one_number(sqlite3 *db, const char *sql) {
+    sqlite3_stmt *st = prepare(db, sql);
+    if (sqlite3_step(st) != SQLITE_ROW) die(sql, sqlite3_errmsg(db));
     double n = sqlite3_column_double(st, 0);
     sqlite3_finalize(st);
     return n;
+}
+
+static double table_bytes(sqlite3 *db) {
+    return one_number(
+        db, "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
 }
 
 /* Seconds of INSERT ... SELECT + COMMIT, and of linking what COMMIT left for later. */
@@ -60,6 +64,11 @@ static void print_size(const setup *s, const data *d) {
     char path[600];
     sqlite3 *db = host_open(s, in_dir(s, "rec.db", path));
     double raw = (double)d->n * d->dim * sizeof(float), n = table_bytes(db);
+    line(s, "%.0f", one_number(db, "SELECT waiting FROM rec_index_stats('t')"),
+         "build.rows_not_linked");
+    line(s, "%.0f",
+         one_number(db, "SELECT memory_bytes / rows FROM rec_index_stats('t')"),
+         "size.memory_bytes_per_vector_counted");
     sqlite3_close(db);
     line(s, "%.1f", n / 1e6, "size.file_mb");
     line(s, "%.1f", raw / 1e6, "size.vectors_mb");
