@@ -121,9 +121,8 @@ static rec_status half_fast(const als_half *h, mat *solved, float *bias, double 
     return st;
 }
 
-/* Turn m into its principal axes: afterwards m' m is diagonal, spectrum = alpha0 * diagonal. */
-static rec_status principal_axes(mat *m, double alpha0, float *spectrum, rec_run *run,
-                                 rec_err *err) {
+rec_status als_principal_axes(mat *m, double alpha0, float *spectrum, rec_run *run,
+                              rec_err *err) {
     size_t dim = m->dim;
     mat turned = {0};
     float *axes = rec_array(dim * dim, sizeof *axes),
@@ -335,10 +334,10 @@ static rec_status train_epoch(als *m, als_data *t, als_half_step step, rec_run *
     items.target = t->item_target;
     items.lambda = t->item_lambda;
     rec_status st = REC_OK;
-    if (!m->bias) st = principal_axes(&m->items, m->alpha0, m->spectrum, run, err);
+    if (!m->bias) st = als_principal_axes(&m->items, m->alpha0, m->spectrum, run, err);
     if (!st) st = step(&users, &t->users, t->user_bias, t->loss, run, err);
     if (!st && !m->bias)
-        st = principal_axes(&t->users, m->alpha0, t->user_spectrum, run, err);
+        st = als_principal_axes(&t->users, m->alpha0, t->user_spectrum, run, err);
     if (!st) st = step(&items, &m->items, m->bias, t->loss, run, err);
     return st;
 }
@@ -363,7 +362,7 @@ static rec_status train(als *m, als_data *t, als_half_step step,
         run_progress(a->run, "als", (double)e / epochs);
     }
     if (!st && !m->bias)
-        st = principal_axes(&m->items, m->alpha0, m->spectrum, a->run, err);
+        st = als_principal_axes(&m->items, m->alpha0, m->spectrum, a->run, err);
     return st;
 }
 

@@ -47,4 +47,8 @@ rec_status als_best(const rec_model *model, const model_best *b, rec_run *run,
 
 /* als.c */
 rec_status als_fit(const model_fit_args *a, rec_model **out, rec_err *err);
+/* Turn m into its principal axes: afterwards m' m is diagonal, spectrum[m->dim] = alpha0 *
+ * diagonal. */
+rec_status als_principal_axes(mat *m, double alpha0, float *spectrum, rec_run *run,
+                              rec_err *err);
 #endif

@@ -237,6 +237,7 @@ void model_algorithm_names(char *out, size_t cap);      /* "popularity, als, ...
 
 extern const rec_model_ops popularity_ops, als_ops, content_ops, hybrid_ops, graph_ops;
 extern const rec_model_ops itemknn_ops;
+extern const rec_model_ops bpr_ops;
 
 /* ---- popularity.c: also every model's fallback --------------------------------------------------------- */
 
@@ -362,6 +363,31 @@ typedef struct hybrid_blend_args {
  * share of the collaborative parts. */
 rec_status hybrid_blend(const hybrid_blend_args *a, float *out, float *gate,
                         rec_err *err);
+
+/* ---- liked.c: interactions as plain likes --------------------------------------------------------------- */
+
+typedef struct like_rule {
+    feedback_kind feedback;
+    double unit;      /* mean weight of the training rows, > 0 */
+    double threshold; /* explicit: ratings from here on are likes */
+} like_rule;
+like_rule like_rule_of(const dataset *d);
+/* How strong a like is: 0 = none, about 1 for a usual one. */
+float liked_strength(const like_rule *r, float weight, float value);
+void like_rule_write(const like_rule *r, bytes_writer *w);
+rec_status like_rule_read(bytes_reader *b, like_rule *r, rec_err *err);
+typedef struct liked { /* the likes of a dataset, user by user */
+    like_rule rule;
+    uint32_t n_users, n_items;
+    size_t n;
+    size_t *ptr;           /* [n_users+1] owned, as all below */
+    uint32_t *item, *user; /* [n] */
+    float *strength;       /* [n] */
+    uint32_t *degree;      /* [n_items] */
+} liked;
+rec_status liked_init(liked *l, const dataset *d, rec_err *err);
+void liked_clear(liked *l);
+bool liked_has(const liked *l, uint32_t user, uint32_t item);
 
 /* ---- metrics.c ----------------------------------------------------------------------------------------------- */
 

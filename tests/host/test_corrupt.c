@@ -49,6 +49,8 @@ static const char *const setup =
     "CREATE VIRTUAL TABLE web USING rec_model(algorithm=graph, filter=bspm, factors=2, "
     "interactions=ratings, user=user_id, item=movie_id, value=rating, "
     "feedback=implicit);"
+    "CREATE VIRTUAL TABLE pairs USING rec_model(algorithm=bpr, factors=3, epochs=2, "
+    "interactions=ratings, user=user_id, item=movie_id);"
     "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, embedder='lsa(3)', "
     "items=movies, item=movie_id,"
     " title=title, text='title, overview', facets='genres[|], year', "
@@ -57,12 +59,13 @@ static const char *const setup =
     "CREATE VIRTUAL TABLE reader USING rec_model(algorithm=hybrid, cf=taste, "
     "content=about);"
     "INSERT INTO pop(pop) VALUES ('train'); INSERT INTO taste(taste) VALUES ('train');"
-    "INSERT INTO web(web) VALUES ('train');"
+    "INSERT INTO web(web) VALUES ('train'); INSERT INTO pairs(pairs) VALUES ('train');"
     "INSERT INTO stars(stars) VALUES ('train'); INSERT INTO about(about) VALUES "
     "('train');"
     "INSERT INTO reader(reader) VALUES ('train'); INSERT INTO taste(taste) VALUES "
     "('epochs=3')";
-static const char *const models[] = {"pop", "taste", "stars", "web", "about", "reader"};
+static const char *const models[] = {"pop",   "taste", "stars", "web",
+                                     "pairs", "about", "reader"};
 static const char *const parts[] = {"model", "popularity", "items", "users"};
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 

@@ -78,6 +78,8 @@ static const char base_tables[] =
     "feedback=explicit);"                                                             \
     "CREATE VIRTUAL TABLE web USING rec_model(algorithm=graph, filter=bspm, "         \
     "factors=2, interactions=ratings, user=user_id, item=movie_id);"                  \
+    "CREATE VIRTUAL TABLE pairs USING rec_model(algorithm=bpr, factors=2, "           \
+    "epochs=1, interactions=ratings, user=user_id, item=movie_id);"                   \
     "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, "                  \
     "embedder='lsa(4)', items=movies, item=movie_id, title=title, text='title, "      \
     "overview', facets='genres[|], year', interactions=ratings, user=user_id, "       \
@@ -88,6 +90,7 @@ static const char base_tables[] =
     "INSERT INTO pop(pop) VALUES ('train'); SELECT rec_train('taste');" \
     "INSERT INTO stars(stars) VALUES ('train');"                        \
     "INSERT INTO web(web) VALUES ('train');"                            \
+    "INSERT INTO pairs(pairs) VALUES ('train');"                        \
     "INSERT INTO about(about) VALUES ('train'); SELECT rec_train('reader');"
 
 #define MODELS CREATE_MODELS TRAIN_MODELS
@@ -95,6 +98,7 @@ static const char base_tables[] =
     "INSERT INTO pop(pop) VALUES ('integrity-check'); INSERT INTO taste(taste) "       \
     "VALUES ('integrity-check'); INSERT INTO stars(stars) VALUES ('integrity-check');" \
     "INSERT INTO web(web) VALUES ('integrity-check');"                                 \
+    "INSERT INTO pairs(pairs) VALUES ('integrity-check');"                             \
     "INSERT INTO about(about) VALUES ('integrity-check'); INSERT INTO reader(reader) " \
     "VALUES ('integrity-check');"
 
