@@ -94,8 +94,8 @@ static void print_efs(const setup *s, engine *e, int n, const data *d, int64_t *
     }
 }
 
-/* The table that case_build left: autocommit, as most programs ask, where SQLite locks and unlocks
- * the file for each query; and inside one read transaction. */
+/* The table that case_build left, in a file in WAL mode: by itself, where SQLite begins and ends a
+ * read transaction for each query, and all of them inside one. */
 static bool engine_rec(engine *e, const setup *s, const data *d, bool in_transaction) {
     char path[600];
     in_dir(s, "rec.db", path);
