@@ -19,15 +19,16 @@ failed=0
 mkdir -p $out/peers "$dir"
 
 # The host program holds the pure layers (our graph from C), SQLite and, where there is a C++ compiler, hnswlib.
-objects=$(ls ext/core/*.c ext/index/*.c ext/model/*.c ext/text/*.c | sed 's|^|build/release/|; s|c$|o|')
+objects=$(ls ext/*/*.c | grep -v '^ext/sqlite/' | sed 's|^|build/release/|; s|c$|o|')
 make --no-print-directory -s -j2 all $objects
+rm -f $out/libpure.a; ar rcs $out/libpure.a $objects
 flags='' peer='' link=''
 if [ -f /usr/include/hnswlib/hnswlib.h ] && command -v c++ >/dev/null; then
   flags=-DHAVE_HNSWLIB peer=$out/index_peer.o link=-lstdc++
   c++ -O3 -march=native -c -o $peer tests/bench/index_peer.cpp
 fi
 ${CC:-cc} -D_GNU_SOURCE -std=c11 -O2 $flags -o $out/index_bench \
-  $(ls tests/bench/index_*.c) $peer $objects -lsqlite3 -lopenblas $link -lm -pthread
+  $(ls tests/bench/index_*.c) $peer $out/libpure.a -lsqlite3 -lopenblas $link -lm -pthread
 
 npm_peer() { # npm_peer <name> <package> <version> <file in it>: prints name=path when it is there
   local at=$out/peers/$1

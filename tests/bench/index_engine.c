@@ -2,7 +2,6 @@
  *
  *     name         what it is
  *     rec          a prepared statement over a rec_index, the way a program uses it
- *     rec_in_txn   the same inside one read transaction: what beginning and ending one costs
  *     rec_c        our graph called from C without SQL: what SQL costs is the difference
  *     hnswlib      called from C++ through index_peer.cpp
  *     vectorlite   hnswlib inside SQLite, a prepared statement

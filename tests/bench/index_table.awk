@@ -14,7 +14,7 @@ function engine(p, level, who, called) {
 }
 function engines(p, level) {
   return engine(p, level, "rec", "rec") engine(p, level, "hnswlib", "hnswlib") \
-         engine(p, level, "vectorlite", "vectorlite") engine(p, level, "rec_in_txn", "rec in a transaction") engine(p, level, "rec_c", "rec from C")
+         engine(p, level, "vectorlite", "vectorlite") engine(p, level, "rec_c", "rec from C")
 }
 function ef_row(ef,   mine, theirs) {
   mine = "ef" ef ".rec.recall"; theirs = "ef" ef ".hnswlib.recall"
@@ -54,7 +54,6 @@ END {
   row("----", "----", "----", "------", "-------")
   row("queries/s from SQL over hnswlib, recall .95", "3.0 x", times("queries.95.rec_over_hnswlib"), engines("", 95), least("queries.95.rec_over_hnswlib", 3))
   row("queries/s from SQL over hnswlib, recall .99", "3.0 x", times("queries.99.rec_over_hnswlib"), engines("", 99), least("queries.99.rec_over_hnswlib", 3))
-  row("  the same inside one read transaction", "", show("queries.95.rec_in_txn_over_hnswlib") " / " show("queries.99.rec_in_txn_over_hnswlib"), "", "")
   row("  the same over vectorlite, .95 / .99", "", show("queries.95.rec_over_vectorlite") " / " show("queries.99.rec_over_vectorlite"), "", "")
   ef_row(24); ef_row(40); ef_row(80)
   row("build from C over hnswlib (2 threads / 1)", "<= 0.25 x", times("build.rec_c_over_hnswlib"), \
