@@ -251,7 +251,7 @@ static rec_status check_targets(const hnsw *ix, uint32_t slot, rec_err *err) {
     for (int l = hnsw_level(ix, slot); l >= 0; l--) {
         const uint32_t *list = hnsw_list(ix, slot, l);
         for (uint32_t i = 1; i <= list[0]; i++)
-            if (!hnsw_is_linked(ix, list[i]) || hnsw_level(ix, list[i]) < l)
+            if (!hnsw_is_linked(ix, list[i]) || (l > 0 && hnsw_level(ix, list[i]) < l))
                 return rec_corrupt(
                     err, "node %u links to %u at layer %d, where that is not (I4)",
                     slot, list[i], l);
