@@ -57,7 +57,7 @@ typedef enum {
 typedef struct rec_err {
     rec_status code;
     char
-        msg[400]; /* UTF-8, NUL-terminated; no allocation, so it works without memory */
+        msg[640]; /* UTF-8, NUL-terminated; no allocation, so it works without memory */
     int host;     /* REC_IO: the host's own code, 0 = none (set by sqlite/sq_error.c) */
 } rec_err;
 

@@ -46,7 +46,8 @@
 #define ALS_ALPHA0_LEAST       .005
 #define ALS_ALPHA0_MOST        .3
 #define ALS_LAMBDA_EXPLICIT    .1
-#define ALS_INIT_DEVIATION     .1 /* over sqrt(factors) */
+#define ALS_INIT_DEVIATION     .1  /* over sqrt(factors) */
+#define ALS_MOST_EXACT         512 /* factors up to which solver=auto is exact */
 /* Multiply-adds in a piece of the parallel loop: a few milliseconds. */
 #define ALS_PIECE_WORK ((size_t)1 << 21)
 
@@ -74,12 +75,18 @@ static double loss_at_zero(const als_half *h, size_t begin, size_t end) {
     return sum;
 }
 
+/* Does the solver start from the row's factors of the epoch before? */
+static bool als_improves(als_solver s) {
+    return s == ALS_CG || s == ALS_BLOCKS;
+}
+
 static rec_status half_piece(void *ctx, size_t begin, size_t end, int worker,
                              rec_err *err) {
     half_job *job = ctx;
     const als_half *h = job->h;
     als_scratch *s = &job->scratch[worker];
     uint32_t dim = job->solved->dim;
+    bool improves = als_improves(h->solver);
     float x[ALS_MAX_FACTORS + 1];
     (void)err;
     for (size_t i = begin; i < end; i++) {
@@ -89,7 +96,14 @@ static rec_status half_piece(void *ctx, size_t begin, size_t end, int worker,
                                .target = h->target ? h->target + from : NULL,
                                .n = to - from,
                                .lambda = h->lambda[i]};
-        double gain = als_solve(&h->task, &history, s, x);
+        if (improves) {
+            memcpy(x, mat_row(job->solved, i), dim * sizeof *x);
+            x[dim] = job->bias ? job->bias[i] : 0;
+        }
+        double gain = h->solver == ALS_CG
+                          ? als_cg(&h->task, &history, h->cg_steps, s, x)
+                      : h->solver == ALS_BLOCKS ? als_blocks(&h->task, &history, s, x)
+                                                : als_solve(&h->task, &history, s, x);
         memcpy(mat_row(job->solved, i), x, dim * sizeof *x);
         if (job->bias) job->bias[i] = x[dim];
         job->loss[i] = loss_at_zero(h, from, to) - gain;
@@ -121,10 +135,21 @@ static rec_status half_fast(const als_half *h, mat *solved, float *bias, double 
     return st;
 }
 
-rec_status als_principal_axes(mat *m, double alpha0, float *spectrum, rec_run *run,
-                              rec_err *err) {
-    size_t dim = m->dim;
+/* *m = *m times b. */
+static rec_status turn(mat *m, const float *b, rec_run *run, rec_err *err) {
     mat turned = {0};
+    rec_status st = la_mat_mul(m, b, m->dim, &turned, run, err);
+    if (st) return st;
+    mat_clear(m);
+    *m = turned;
+    return REC_OK;
+}
+
+/* Turn m into its principal axes: afterwards m' m is diagonal, spectrum = alpha0 * diagonal. `other`, the
+ * side that will be improved from where it is, turns with it; NULL: it will be solved anew. */
+static rec_status principal_axes(mat *m, mat *other, double alpha0, float *spectrum,
+                                 rec_run *run, rec_err *err) {
+    size_t dim = m->dim;
     float *axes = rec_array(dim * dim, sizeof *axes),
           *cols = rec_array(dim * dim, sizeof *cols);
     rec_status st = axes && cols ? la_gram(m, axes, run, err) : rec_nomem(err);
@@ -132,17 +157,19 @@ rec_status als_principal_axes(mat *m, double alpha0, float *spectrum, rec_run *r
     if (!st) {
         for (size_t e = 0; e < dim; e++)
             for (size_t k = 0; k < dim; k++) cols[k * dim + e] = axes[e * dim + k];
-        st = la_mat_mul(m, cols, (uint32_t)dim, &turned, run, err);
+        st = turn(m, cols, run, err);
     }
-    if (!st) {
-        mat_clear(m);
-        *m = turned;
-        for (size_t e = 0; e < dim; e++)
-            spectrum[e] = spectrum[e] > 0 ? (float)(alpha0 * spectrum[e]) : 0;
-    }
+    if (!st && other) st = turn(other, cols, run, err);
+    for (size_t e = 0; !st && e < dim; e++)
+        spectrum[e] = spectrum[e] > 0 ? (float)(alpha0 * spectrum[e]) : 0;
     rec_free(axes);
     rec_free(cols);
     return st;
+}
+
+rec_status als_principal_axes(mat *m, double alpha0, float *spectrum, rec_run *run,
+                              rec_err *err) {
+    return principal_axes(m, NULL, alpha0, spectrum, run, err);
 }
 
 /* ---- training data, seen from both sides ------------------------------------------------------ */
@@ -158,6 +185,8 @@ typedef struct als_data {
     double *loss; /* [max(n_users, n_items)] */
     float *user_bias, *user_spectrum;
     mat users;
+    als_solver solver;
+    int cg_steps;
 } als_data;
 
 static void data_clear(als_data *t) {
@@ -266,6 +295,10 @@ static rec_status data_init(als_data *t, als *m, const model_fit_args *a,
     const dataset *d = a->data;
     rec_status st = data_alloc(t, d, m, err);
     if (st) return st;
+    t->solver = (als_solver)opt_num(a->options, "solver");
+    if (t->solver == ALS_AUTO)
+        t->solver = m->factors > ALS_MOST_EXACT ? ALS_BLOCKS : ALS_CHOLESKY;
+    t->cg_steps = (int)opt_num(a->options, "cg_steps");
     t->user_ptr = d->ptr;
     t->user_item = d->item;
     if (als_is_explicit(m)) standardise(m, d);
@@ -286,9 +319,20 @@ static rec_status data_init(als_data *t, als *m, const model_fit_args *a,
 
 /* ---- training ------------------------------------------------------------------------------------ */
 
-static void init_items(als *m, uint64_t seed) {
+/* The model before, if it is of the same kind; else NULL. */
+static const als *als_starts_from(const model_fit_args *a) {
+    if (!a->previous || a->previous->ops != &als_ops) return NULL;
+    const als *old = als_self(a->previous);
+    bool fits = old->feedback == a->data->feedback &&
+                old->factors == (uint32_t)opt_num(a->options, "factors");
+    return fits ? old : NULL;
+}
+
+/* Random, or the factors that the item had in the model before. */
+static void init_items(als *m, const model_fit_args *a) {
+    const als *old = als_starts_from(a);
     rng r;
-    rng_seed(&r, seed, 0);
+    rng_seed(&r, a->seed, 0);
     double deviation = ALS_INIT_DEVIATION / sqrt((double)m->factors);
     for (size_t i = 0; i < m->n_items; i++) {
         float *row = mat_row(&m->items, i);
@@ -296,6 +340,12 @@ static void init_items(als *m, uint64_t seed) {
             float x = (float)(rng_normal(&r) * deviation);
             row[k] = m->item_scale[i] > 0 ? x : 0;
         }
+        size_t was = a->previous_item ? a->previous_item[i] : i;
+        if (!old || was >= old->n_items || !(m->item_scale[i] > 0) ||
+            !(old->item_scale[was] > 0))
+            continue;
+        memcpy(row, mat_row(&old->items, was), m->factors * sizeof *row);
+        if (m->bias) m->bias[i] = old->bias[was];
     }
 }
 
@@ -322,7 +372,10 @@ static rec_status train_epoch(als *m, als_data *t, als_half_step step, rec_run *
                       .weight = t->user_weight,
                       .target = t->user_target,
                       .lambda = t->user_lambda,
-                      .alpha0 = m->alpha0};
+                      .alpha0 = m->alpha0,
+                      .solver = t->solver,
+                      .cg_steps = t->cg_steps};
+    bool improves = als_improves(t->solver);
     als_half items = users;
     items.task.fixed = &t->users;
     items.task.bias = t->user_bias;
@@ -334,35 +387,47 @@ static rec_status train_epoch(als *m, als_data *t, als_half_step step, rec_run *
     items.target = t->item_target;
     items.lambda = t->item_lambda;
     rec_status st = REC_OK;
-    if (!m->bias) st = als_principal_axes(&m->items, m->alpha0, m->spectrum, run, err);
+    if (!m->bias)
+        st = principal_axes(&m->items, improves ? &t->users : NULL, m->alpha0,
+                            m->spectrum, run, err);
     if (!st) st = step(&users, &t->users, t->user_bias, t->loss, run, err);
     if (!st && !m->bias)
-        st = als_principal_axes(&t->users, m->alpha0, t->user_spectrum, run, err);
+        st = principal_axes(&t->users, improves ? &m->items : NULL, m->alpha0,
+                            t->user_spectrum, run, err);
     if (!st) st = step(&items, &m->items, m->bias, t->loss, run, err);
     return st;
 }
 
-static rec_status train(als *m, als_data *t, als_half_step step,
+static void log_epoch(const als *m, const als_data *t, const model_fit_args *a,
+                      int epoch, double start) {
+    double loss = penalty(&t->users, t->user_bias, t->user_lambda);
+    for (size_t i = 0; i < m->n_items; i++) loss += t->loss[i];
+    rec_log_row row = {.phase = "als",
+                       .epoch = epoch,
+                       .loss = a->data->n ? loss / (double)a->data->n : NAN,
+                       .value = NAN,
+                       .seconds = rec_seconds() - start};
+    run_log(a->run, &row);
+}
+
+static rec_status train(als *m, als_data *t, const als_plan *plan,
                         const model_fit_args *a, rec_err *err) {
-    int epochs = (int)opt_num(a->options, "epochs");
     double start = rec_seconds();
     rec_status st = REC_OK;
+    bool stop = false;
     run_progress(a->run, "als", 0);
-    for (int e = 1; !st && e <= epochs; e++) {
-        st = train_epoch(m, t, step, a->run, err);
+    for (int e = 1; !st && !stop && e <= plan->epochs; e++) {
+        st = train_epoch(m, t, plan->step, a->run, err);
+        if (!st && !m->bias && (plan->watch || e == plan->epochs))
+            st = principal_axes(&m->items, als_improves(t->solver) ? &t->users : NULL,
+                                m->alpha0, m->spectrum, a->run, err);
         if (st) break;
-        double loss = penalty(&t->users, t->user_bias, t->user_lambda);
-        for (size_t i = 0; i < m->n_items; i++) loss += t->loss[i];
-        rec_log_row row = {.phase = "als",
-                           .epoch = e,
-                           .loss = a->data->n ? loss / (double)a->data->n : NAN,
-                           .value = NAN,
-                           .seconds = rec_seconds() - start};
-        run_log(a->run, &row);
-        run_progress(a->run, "als", (double)e / epochs);
+        if (plan->watch)
+            st = plan->watch(plan->ctx, m, e, &stop, err);
+        else
+            log_epoch(m, t, a, e, start);
+        run_progress(a->run, "als", (double)e / plan->epochs);
     }
-    if (!st && !m->bias)
-        st = als_principal_axes(&m->items, m->alpha0, m->spectrum, a->run, err);
     return st;
 }
 
@@ -372,6 +437,15 @@ static double usual_alpha0(const dataset *d) {
     double pairs = (double)d->n_users * d->n_items;
     double alpha0 = pairs > 0 ? ALS_ALPHA0_PER_DENSITY * (double)d->n / pairs : 0;
     return fmin(ALS_ALPHA0_MOST, fmax(ALS_ALPHA0_LEAST, alpha0));
+}
+
+/* From a model before, a quarter of the passes suffices. */
+static int usual_epochs(const model_fit_args *a) {
+    int factors = (int)opt_num(a->options, "factors");
+    int epochs = (int)opt_num(a->options, "epochs");
+    if (!opt_text(a->options, "epochs"))
+        epochs = a->data->feedback == FEEDBACK_EXPLICIT ? 10 : factors < 256 ? 8 : 5;
+    return als_starts_from(a) ? (epochs + 3) / 4 : epochs;
 }
 
 static void read_options(als *m, const model_options *o, const dataset *d) {
@@ -387,8 +461,8 @@ static void read_options(als *m, const model_options *o, const dataset *d) {
     m->user_scale = als_is_explicit(m) ? 0 : opt_num(o, "user_scale");
 }
 
-rec_status als_fit_with(const model_fit_args *a, als_half_step step, rec_model **out,
-                        rec_err *err) {
+rec_status als_train(const model_fit_args *a, const als_plan *plan, als **out,
+                     rec_err *err) {
     const dataset *d = a->data;
     als_data t = {0};
     *out = NULL;
@@ -399,15 +473,28 @@ rec_status als_fit_with(const model_fit_args *a, als_half_step step, rec_model *
     rec_status st = mat_init(&m->items, m->n_items, m->factors, err);
     if (!st) st = data_init(&t, m, a, err);
     if (!st) {
-        init_items(m, a->seed);
-        st = train(m, &t, step, a, err);
+        init_items(m, a);
+        st = train(m, &t, plan, a, err);
     }
     data_clear(&t);
     if (!st) st = als_ops.check(&m->base, err);
     if (st)
         als_close(&m->base);
     else
-        *out = &m->base;
+        *out = m;
+    return st;
+}
+
+rec_status als_fit_with(const model_fit_args *a, als_half_step step, rec_model **out,
+                        rec_err *err) {
+    als_plan plan = {.epochs = usual_epochs(a), .step = step};
+    als *m = NULL;
+    *out = NULL;
+    rec_status st = REC_OK;
+    if (opt_num(a->options, "early_stop") > 0 && !als_starts_from(a))
+        st = als_best_epochs(a, step, &plan.epochs, err);
+    if (!st) st = als_train(a, &plan, &m, err);
+    if (!st) *out = &m->base;
     return st;
 }
 

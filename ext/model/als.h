@@ -44,8 +44,34 @@ float als_item_score(const als *m, const float *x, uint32_t item);
 /* als_block.c: als_ops.best */
 rec_status als_best(const rec_model *model, const model_best *b, rec_run *run,
                     rec_err *err);
+/* als_solve.c: the parts of a row's system, as als_iterate.c needs them. */
+#define ALS_BLOCK_ROWS 64                  /* history rows in a panel */
+size_t als_n_unknown(const als_task *t);   /* factors, and the bias */
+size_t als_short_limit(const als_task *t); /* up to so many rows Woodbury is cheaper */
+float als_weight(float w);                 /* confidence of a history row, > 0 */
+float als_pull(const als_task *t, const als_history *h, size_t j); /* right side */
+void als_diagonal(const als_task *t, float lambda, float *d);
+
+/* als_iterate.c: x[factors (+1)] is improved; both return by how much it is better than 0. */
+#define ALS_BLOCK 64 /* factors in a block */
+double als_cg(const als_task *t, const als_history *h, int steps, als_scratch *s,
+              float *x);
+double als_blocks(const als_task *t, const als_history *h, als_scratch *s, float *x);
+
+/* als_stop.c: how many epochs are best for rows that training does not see. */
+rec_status als_best_epochs(const model_fit_args *a, als_half_step step, int *epochs,
+                           rec_err *err);
 
 /* als.c */
+typedef rec_status (*als_watch)(void *ctx, als *m, int epoch, bool *stop, rec_err *err);
+typedef struct als_plan { /* how long to train, and who looks on */
+    int epochs;
+    als_watch watch; /* called after every epoch, the items in principal axes; NULL */
+    void *ctx;
+    als_half_step step;
+} als_plan;
+rec_status als_train(const model_fit_args *a, const als_plan *plan, als **out,
+                     rec_err *err);
 rec_status als_fit(const model_fit_args *a, rec_model **out, rec_err *err);
 /* Turn m into its principal axes: afterwards m' m is diagonal, spectrum[m->dim] = alpha0 *
  * diagonal. */

@@ -27,11 +27,10 @@
  *   I2  an empty history gives x = 0;
  *   I3  no allocation in als_solve, so it runs in threads with one scratch each.
  */
-#include "model.h"
+#include "als.h"
 
 #include <math.h>
 
-#define ALS_BLOCK_ROWS   64
 #define ALS_FETCH_ROWS   8
 #define ALS_FETCH_FLOATS 128 /* the processor sees the rest of a long row coming */
 /* Confidences are cut to this range: beyond it single precision no longer tells a history row
@@ -41,38 +40,41 @@
 /* Least diagonal of D, relative to its largest element. */
 #define ALS_MIN_DIAGONAL 1e-9f
 
-static size_t n_unknown(const als_task *t) {
+size_t als_n_unknown(const als_task *t) {
     return t->fixed->dim + (t->bias ? 1 : 0);
 }
 
 /* Up to how many rows a history counts as short. By arithmetic both ways are equal at m = d;
  * the short way also has to turn F round. */
-static size_t short_limit(const als_task *t) {
-    return t->dense ? 0 : n_unknown(t) * 3 / 4;
+size_t als_short_limit(const als_task *t) {
+    return t->dense ? 0 : als_n_unknown(t) * 3 / 4;
 }
 
 rec_status als_scratch_init(als_scratch *s, const als_task *t, size_t n_row,
                             rec_err *err) {
-    size_t dim = n_unknown(t), m = n_row < short_limit(t) ? n_row : short_limit(t);
+    size_t dim = als_n_unknown(t),
+           m = n_row < als_short_limit(t) ? n_row : als_short_limit(t);
     memset(s, 0, sizeof *s);
     s->n_panel = dim * spd_stride(m);
     s->n_system = spd_pad(m) * spd_stride(m);
-    if (n_row > short_limit(t)) {
+    if (n_row > als_short_limit(t)) {
         size_t panel = ALS_BLOCK_ROWS * spd_stride(dim);
         size_t system = spd_pad(dim) * spd_stride(dim);
         if (s->n_panel < panel) s->n_panel = panel;
         if (s->n_system < system) s->n_system = system;
     }
     s->n_vec = 4 * spd_pad(dim > m ? dim : m);
+    s->left = rec_zeros(n_row, sizeof *s->left);
     s->panel = rec_zeros(s->n_panel, sizeof *s->panel);
     s->system = rec_zeros(s->n_system, sizeof *s->system);
     s->vec = rec_zeros(s->n_vec, sizeof *s->vec);
-    if (s->panel && s->system && s->vec) return REC_OK;
+    if (s->left && s->panel && s->system && s->vec) return REC_OK;
     als_scratch_clear(s);
     return rec_nomem(err);
 }
 
 void als_scratch_clear(als_scratch *s) {
+    rec_free(s->left);
     rec_free(s->panel);
     rec_free(s->system);
     rec_free(s->vec);
@@ -100,15 +102,20 @@ static float root_weight(float w) {
     return sqrtf(w < ALS_MAX_WEIGHT ? w : ALS_MAX_WEIGHT);
 }
 
+float als_weight(float w) {
+    w = root_weight(w);
+    return w * w;
+}
+
 /* c_j, the weight of row j on the right side. */
-static float pull(const als_task *t, const als_history *h, size_t j) {
+float als_pull(const als_task *t, const als_history *h, size_t j) {
     float s = root_weight(h->weight[j]);
     if (t->bias) return s * s * (h->target[j] - t->bias[h->row[j]]);
     return h->weight[j] > 0 ? s * s + t->extra : 0;
 }
 
-static void diagonal(const als_task *t, float lambda, float *d) {
-    size_t dim = n_unknown(t);
+void als_diagonal(const als_task *t, float lambda, float *d) {
+    size_t dim = als_n_unknown(t);
     float most = 0;
     for (size_t k = 0; k < dim; k++) {
         d[k] = lambda + (t->spectrum && k < t->fixed->dim ? t->spectrum[k] : 0);
@@ -178,10 +185,10 @@ static void gather_columns(const als_task *t, const als_history *h, const float 
 static double solve_short(const als_task *t, const als_history *h, als_scratch *s,
                           float *x) {
     const spd_kernels *spd = spd_routines();
-    size_t dim = n_unknown(t), n = spd_pad(h->n), ld = spd_stride(h->n);
+    size_t dim = als_n_unknown(t), n = spd_pad(h->n), ld = spd_stride(h->n);
     size_t factors = t->fixed->dim, part = s->n_vec / 4;
     float *d = s->vec, *root = d + part, *r = root + part, *z = r + part;
-    diagonal(t, h->lambda, d);
+    als_diagonal(t, h->lambda, d);
     for (size_t k = 0; k < dim; k++) root[k] = 1 / sqrtf(d[k]);
     gather_columns(t, h, root, s->panel, ld);
     memset(s->system, 0, n * ld * sizeof *s->system);
@@ -189,7 +196,7 @@ static double solve_short(const als_task *t, const als_history *h, als_scratch *
     spd->rank_k(s->system, n, ld, s->panel, dim);
     spd->chol(s->system, n, ld);
     for (size_t j = 0; j < n; j++)
-        z[j] = r[j] = j < h->n ? pull(t, h, j) / root_weight(h->weight[j]) : 0;
+        z[j] = r[j] = j < h->n ? als_pull(t, h, j) / root_weight(h->weight[j]) : 0;
     spd->solve(s->system, n, ld, z);
     memset(x, 0, dim * sizeof *x);
     double gain = 0; /* c'H x = r'(I - M^-1) r = r'(r - z) */
@@ -209,10 +216,10 @@ static double solve_short(const als_task *t, const als_history *h, als_scratch *
 static void build_dense(const als_task *t, const als_history *h, als_scratch *s,
                         float *b) {
     const spd_kernels *spd = spd_routines();
-    size_t dim = n_unknown(t), n = spd_pad(dim), ld = spd_stride(dim);
+    size_t dim = als_n_unknown(t), n = spd_pad(dim), ld = spd_stride(dim);
     size_t factors = t->fixed->dim;
     memset(s->system, 0, n * ld * sizeof *s->system);
-    diagonal(t, h->lambda, s->vec);
+    als_diagonal(t, h->lambda, s->vec);
     for (size_t k = 0; k < n; k++) s->system[k * ld + k] = k < dim ? s->vec[k] : 1;
     if (b) memset(b, 0, n * sizeof *b);
     for (size_t begin = 0; begin < h->n; begin += ALS_BLOCK_ROWS) {
@@ -224,7 +231,7 @@ static void build_dense(const als_task *t, const als_history *h, als_scratch *s,
             for (size_t k = 0; k < factors; k++) out[k] = w * row[k];
             for (size_t k = factors; k < n; k++) out[k] = 0;
             if (t->bias) out[factors] = w;
-            if (b) spd->add(b, out, pull(t, h, begin + j) / w, dim);
+            if (b) spd->add(b, out, als_pull(t, h, begin + j) / w, dim);
         }
         spd->rank_k(s->system, n, ld, s->panel, rows);
     }
@@ -233,7 +240,7 @@ static void build_dense(const als_task *t, const als_history *h, als_scratch *s,
 
 static double solve_long(const als_task *t, const als_history *h, als_scratch *s,
                          float *x) {
-    size_t dim = n_unknown(t), part = s->n_vec / 4;
+    size_t dim = als_n_unknown(t), part = s->n_vec / 4;
     float *b = s->vec + part, *y = b + part;
     build_dense(t, h, s, b);
     memcpy(y, b, spd_pad(dim) * sizeof *y);
@@ -248,15 +255,16 @@ static double solve_long(const als_task *t, const als_history *h, als_scratch *s
 
 double als_solve(const als_task *t, const als_history *h, als_scratch *s, float *x) {
     if (h->n == 0) {
-        memset(x, 0, n_unknown(t) * sizeof *x);
+        memset(x, 0, als_n_unknown(t) * sizeof *x);
         return 0;
     }
-    return h->n <= short_limit(t) ? solve_short(t, h, s, x) : solve_long(t, h, s, x);
+    return h->n <= als_short_limit(t) ? solve_short(t, h, s, x)
+                                      : solve_long(t, h, s, x);
 }
 
 void als_solve_rhs(const als_task *t, const als_history *h, als_scratch *s,
                    const float *rhs, float *out) {
-    size_t dim = n_unknown(t), part = s->n_vec / 4;
+    size_t dim = als_n_unknown(t), part = s->n_vec / 4;
     float *y = s->vec + part;
     build_dense(t, h, s, NULL);
     memset(y, 0, spd_pad(dim) * sizeof *y);

@@ -302,6 +302,7 @@ typedef struct als_history {
 typedef struct als_scratch {
     float *panel, *system; /* owned */
     float *vec;            /* owned: diagonal, its root, right side, solution */
+    float *left;           /* owned: one number a history row (als_iterate.c) */
     size_t n_panel, n_system, n_vec;
 } als_scratch;
 /* Room for histories of up to n_row rows. */
@@ -322,8 +323,11 @@ void als_solve_rhs(const als_task *t, const als_history *h, als_scratch *s,
 const mat *als_item_factors(const rec_model *m);
 /* Half an epoch: all rows of one side, given the other (task.fixed). loss[n_rows] receives the
  * loss over each row's history with its own penalty. */
+typedef enum { ALS_AUTO, ALS_CHOLESKY, ALS_CG, ALS_BLOCKS } als_solver;
 typedef struct als_half {
     als_task task;
+    als_solver solver; /* ALS_CG and ALS_BLOCKS start from what `solved` holds */
+    int cg_steps;
     size_t n_rows;
     const size_t *ptr;            /* [n_rows+1] */
     const uint32_t *row;          /* rows of task.fixed */

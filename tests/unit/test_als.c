@@ -1,6 +1,8 @@
 /* ALS: the fast solver against the plain one, threads, fold-in, explanations, extremes. */
 #include "model_data.h"
 
+#include "../../ext/model/als.h"
+
 static double largest_difference(const rec_model *a, const rec_model *b,
                                  const dataset *d) {
     float *x = malloc((d->n_items + 1) * 4), *y = malloc((d->n_items + 1) * 4);
@@ -54,6 +56,130 @@ static void test_reference(void) {
                                       "lambda",     ".05", "user_scale", ".5",
                                       "item_scale", ".3",  NULL};
         compare(&d, scaled, f ? 3e-4 : 1e-4);
+        dataset_clear(&d);
+    }
+}
+
+/* Steps and blocks arrive where the exact solver does: a fixed point of all three. */
+static void test_iterative(void) {
+    static const char *const how[] = {"cg", "blocks"};
+    rec_err err = {0};
+    for (int f = 0; f < 2; f++)
+        for (int s = 0; s < 2; s++) {
+            dataset d;
+            CHECK(!make_groups((feedback_kind)f, 60, 150, 3, &d, &err));
+            for (size_t j = 0; !f && j < d.n; j += 7) d.weight[j] = j % 2 ? -2 : 3;
+            const char *const exact[] = {
+                "factors", s ? "80" : "24", "epochs", "40", "lambda", ".3", NULL};
+            const char *const set[] = {"factors", s ? "80" : "24", "epochs",
+                                       "40",      "lambda",        ".3",
+                                       "solver",  how[s],          NULL};
+            rec_model *a = fit_model(&als_ops, &d, exact, NULL);
+            rec_model *b = fit_model(&als_ops, &d, set, NULL);
+            CHECK_NEAR(largest_difference(a, b, &d), 0, 5e-3);
+            a->ops->close(a);
+            b->ops->close(b);
+            dataset_clear(&d);
+        }
+}
+
+/* One row: as many steps as it has history rows are exact, and so is one block of everything. */
+static void test_one_row(void) {
+    mat fixed;
+    rec_err err = {0};
+    unsigned long long s = 5;
+    float spectrum[40], weight[60], target[60], bias[60], x[41], y[41];
+    uint32_t row[60];
+    CHECK(!mat_init(&fixed, 60, 40, &err));
+    for (size_t i = 0; i < 60; i++)
+        for (size_t k = 0; k < 40; k++)
+            mat_row(&fixed, i)[k] = (float)(unit_uniform(&s) - .5);
+    for (size_t k = 0; k < 40; k++) spectrum[k] = (float)unit_uniform(&s);
+    for (uint32_t j = 0; j < 60; j++) {
+        row[j] = j;
+        weight[j] = (float)(unit_uniform(&s) * 3 - .5);
+        target[j] = (float)(unit_uniform(&s) * 4 - 2);
+        bias[j] = (float)(unit_uniform(&s) - .5);
+    }
+    for (int is_explicit = 0; is_explicit < 2; is_explicit++)
+        for (uint32_t n = 0; n <= 60; n += 12) {
+            als_task t = {.fixed = &fixed,
+                          .spectrum = is_explicit ? NULL : spectrum,
+                          .bias = is_explicit ? bias : NULL,
+                          .extra = is_explicit ? 0 : .1f};
+            als_history h = {.row = row, .weight = weight, .n = n, .lambda = .3f};
+            if (is_explicit) h.target = target;
+            als_scratch a;
+            CHECK(!als_scratch_init(&a, &t, n, &err));
+            double gain = als_solve(&t, &h, &a, x), other;
+            for (int how = 0; how < 2; how++) {
+                for (size_t k = 0; k < 41; k++) y[k] = (float)(unit_uniform(&s) - .5);
+                other = how ? als_blocks(&t, &h, &a, y) : als_cg(&t, &h, 60, &a, y);
+                double most = 0;
+                for (size_t k = 0; k < 40 + (size_t)is_explicit; k++)
+                    most = fmax(most, fabs(x[k] - y[k]));
+                CHECK_NEAR(most, 0, 1e-3);
+                CHECK_NEAR(gain, other, 1e-2);
+            }
+            als_scratch_clear(&a);
+        }
+    mat_clear(&fixed);
+}
+
+typedef struct seen_log {
+    int validate, train;
+    double last;
+} seen_log;
+static void count_log(void *ctx, const rec_log_row *row) {
+    seen_log *l = ctx;
+    if (row->metric) {
+        l->validate++;
+        l->last = row->value;
+    } else
+        l->train++;
+}
+
+/* Ends when nothing improves, and trains again on all rows for as long as was best. */
+static void test_early_stop(void) {
+    rec_err err = {0};
+    for (int f = 0; f < 2; f++) {
+        dataset d;
+        seen_log l = {0};
+        float out[90];
+        rec_run run = {.n_threads = 1, .log = count_log, .ctx = &l};
+        const char *const set[] = {"factors",    "6", "epochs", "30",
+                                   "early_stop", "2", NULL};
+        CHECK(!make_groups((feedback_kind)f, 60, 90, 3, &d, &err));
+        rec_model *m = fit_model(&als_ops, &d, set, &run);
+        CHECK(l.validate >= 3 && l.validate <= 30 && isfinite(l.last));
+        CHECK(l.train >= 1 && l.train <= l.validate);
+        model_query q = user_query(&d, 3);
+        CHECK(scores_finite(m, &q, out));
+        m->ops->close(m);
+        dataset_clear(&d);
+    }
+}
+
+/* From the model before a quarter of the epochs gives nearly the same scores. */
+static void test_warm(void) {
+    rec_err err = {0};
+    for (int f = 0; f < 2; f++) {
+        dataset d;
+        seen_log l = {0};
+        rec_run run = {.n_threads = 1, .log = count_log, .ctx = &l};
+        const char *const set[] = {"factors", "6",  "epochs", "40",
+                                   "lambda",  ".1", NULL};
+        CHECK(!make_groups((feedback_kind)f, 60, 90, 3, &d, &err));
+        rec_model *old = fit_model(&als_ops, &d, set, NULL), *m = NULL;
+        model_options o = options_of(&als_ops, set);
+        model_fit_args a = {
+            .data = &d, .options = &o, .seed = 99, .previous = old, .run = &run};
+        CHECK(!als_ops.fit(&a, &m, &err));
+        CHECK(l.train == 10);
+        if (m) CHECK_NEAR(largest_difference(old, m, &d), 0, .02);
+        if (m) m->ops->close(m);
+        old->ops->close(old);
+        options_clear(&o);
         dataset_clear(&d);
     }
 }
@@ -394,6 +520,10 @@ int main(void) {
     test_spd();
     test_solver();
     test_reference();
+    test_iterative();
+    test_one_row();
+    test_early_stop();
+    test_warm();
     test_learns();
     test_exact_loss();
     test_explain();
@@ -411,6 +541,9 @@ int main(void) {
         check_hostile_bytes(m, &q);
         m->ops->close(m);
         check_without_memory(&als_ops, &d, set, &q);
+        const char *const more[] = {"factors", "3",          "epochs", "2", "solver",
+                                    "cg",      "early_stop", "1",      NULL};
+        check_without_memory(&als_ops, &d, more, &q);
         dataset_clear(&d);
     }
     CHECK(unit_live == 0);
