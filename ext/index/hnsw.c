@@ -144,29 +144,6 @@ static rec_status check_option(const char *name, uint32_t *x, uint32_t fallback,
                     max);
 }
 
-/* A code that would not be shorter than what is stored, or has no form for the metric. */
-static bool has_codes(const index_cfg *cfg, quant_kind kind) {
-    if (kind == QUANT_NONE) return true;
-    if (cfg->type == VEC_BIT) return false;
-    if (kind == QUANT_F16) return cfg->type == VEC_F32;
-    return kind == QUANT_BIT || cfg->metric != METRIC_L1;
-}
-
-static rec_status check_codes(const index_cfg *cfg, rec_err *err) {
-    static const char *const names[] = {"none", "float16", "int8", "bit"};
-    char all[64];
-    size_t n = 0;
-    for (int k = QUANT_NONE; k <= QUANT_BIT; k++) {
-        if (!has_codes(cfg, (quant_kind)k)) continue;
-        if (!cfg->codes || strcmp(cfg->codes, names[k]) == 0) return REC_OK;
-        n += rec_format(all + n, sizeof all - n, "%s%s", n ? ", " : "", names[k]);
-    }
-    return rec_fail(err, REC_RANGE,
-                    "codes=%s does not go with %s vectors and metric=%s; allowed: %s",
-                    cfg->codes, vec_type_name(cfg->type), vec_metric_name(cfg->metric),
-                    all);
-}
-
 static rec_status read_config(hnsw *ix, const index_cfg *cfg, rec_err *err) {
     if (cfg->dim < VEC_MIN_DIM || cfg->dim > VEC_MAX_DIM)
         return rec_fail(err, REC_RANGE, "%u dimensions, allowed are %d to %d", cfg->dim,
@@ -178,9 +155,8 @@ static rec_status read_config(hnsw *ix, const index_cfg *cfg, rec_err *err) {
     ix->ef_construction = cfg->ef_construction;
     ix->ef = cfg->ef;
     ix->seed = cfg->seed;
-    rec_status rc = check_codes(cfg, err);
-    if (!rc)
-        rc = check_option("m", &ix->m, HNSW_DEFAULT_M, HNSW_MIN_M, HNSW_MAX_M, err);
+    rec_status rc =
+        check_option("m", &ix->m, HNSW_DEFAULT_M, HNSW_MIN_M, HNSW_MAX_M, err);
     if (!rc)
         rc =
             check_option("ef_construction", &ix->ef_construction, HNSW_DEFAULT_BUILD_EF,

@@ -57,7 +57,7 @@ typedef struct index_query {
         *allowed; /* NULL = every live slot; else only slots set here (borrowed) */
     size_t k;     /* how many will be pulled; 0 = unknown, a stream */
     uint32_t ef;  /* graph kinds: search width, 0 = default */
-    rec_run *run; /* interrupts; may be NULL */
+    rec_run *run; /* interrupts, as long as the search is open; may be NULL */
 } index_query;
 
 /* A search hands out (slot, distance) in ascending (distance, slot) order for as long as it

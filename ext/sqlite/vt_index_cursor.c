@@ -25,6 +25,8 @@ typedef struct vt_index_cursor {
     sqlite3_stmt *scan; /* PLAN_SCAN, PLAN_LOOKUP, PLAN_SLOT */
     sq_memory *mem;     /* PLAN_MATCH: */
     index_search *search;
+    rec_run
+        run; /* of the search, which asks it for interrupts as long as it is pulled */
     float *query;
     uint8_t *bits;
     bitmap allowed;
@@ -157,10 +159,9 @@ static bool is_upper_bound(const predicate *p) {
 }
 
 static rec_status start_search(vt_index_cursor *cur, size_t k, rec_err *err) {
-    rec_run run;
     vt_index *vt = (vt_index *)cur->base.pVtab;
-    sq_run_init(vt->conn, &run, false);
-    index_query q = {.vector = cur->query, .bits = cur->bits, .k = k, .run = &run};
+    sq_run_init(vt->conn, &cur->run, false);
+    index_query q = {.vector = cur->query, .bits = cur->bits, .k = k, .run = &cur->run};
     q.ef = cur->ef > 0 ? (uint32_t)(cur->ef < UINT32_MAX ? cur->ef : UINT32_MAX)
                        : cur->mem->ef;
     q.allowed = cur->has_allowed ? &cur->allowed : NULL;
