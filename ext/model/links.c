@@ -91,7 +91,8 @@ static void put_gaps(bytes_writer *w, const uint32_t *col, size_t n) {
     bytes_put(w, byte, at);
 }
 
-void links_encode(bytes_writer *w, const uint32_t *col, const float *weight, size_t n) {
+static void encode_row(bytes_writer *w, const uint32_t *col, const float *weight,
+                       size_t n) {
     float scale = 0;
     for (size_t i = 0; i < n; i++) scale = fmaxf(scale, fabsf(weight[i]));
     bool is_tiny = scale < FLT_MIN; /* 1 / scale would not be finite */
@@ -102,18 +103,35 @@ void links_encode(bytes_writer *w, const uint32_t *col, const float *weight, siz
     put_gaps(w, col, n);
 }
 
-rec_status links_set_chunk(links *l, size_t c, bytes_writer *w, const uint32_t *at,
-                           rec_err *err) {
+static rec_status set_chunk(links *l, size_t c, links_rows *own, rec_err *err) {
     links_chunk *chunk = &l->chunk[c];
     size_t n = rows_in_chunk(l, c);
-    if (w->status || w->n > UINT32_MAX) return rec_nomem(err);
-    chunk->data = rec_array(w->n, 1);
+    if (own->w.status || own->w.n > UINT32_MAX) return rec_nomem(err);
+    chunk->data = rec_array(own->w.n, 1);
     if (!chunk->data) return rec_nomem(err);
-    memcpy(chunk->data, w->data, w->n);
-    memcpy(chunk->at, at, n * sizeof *at);
-    for (size_t i = n; i <= LINKS_CHUNK; i++) chunk->at[i] = (uint32_t)w->n;
-    w->n = 0;
+    memcpy(chunk->data, own->w.data, own->w.n);
+    memcpy(chunk->at, own->at, n * sizeof *own->at);
+    for (size_t i = n; i <= LINKS_CHUNK; i++) chunk->at[i] = (uint32_t)own->w.n;
+    own->w.n = 0;
     return REC_OK;
+}
+
+rec_status links_add(links *l, links_rows *own, uint32_t row, const uint32_t *col,
+                     const float *weight, size_t n, rec_err *err) {
+    own->at[row % LINKS_CHUNK] = (uint32_t)own->w.n;
+    encode_row(&own->w, col, weight, n);
+    if (row % LINKS_CHUNK == LINKS_CHUNK - 1 || row == l->n_rows - 1)
+        return set_chunk(l, row / LINKS_CHUNK, own, err);
+    return REC_OK;
+}
+
+links_rows *links_rows_new(int n_threads) {
+    return rec_zeros((size_t)n_threads, sizeof(links_rows));
+}
+
+void links_rows_free(links_rows *rows, int n_threads) {
+    for (int i = 0; rows && i < n_threads; i++) bytes_clear(&rows[i].w);
+    rec_free(rows);
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */

@@ -2,9 +2,10 @@
  *
  *     links   the lists themselves, compact, in memory as stored         links.c
  *     rated   interactions as numbers, seen from both sides              linked_data.c
+ *     cooccur who is taken together, row by row                          cooccur.c
  *     linked  the trained model: users at query time, the stored form    linked.c
  *
- *     dataset --rated--> users x items --itemknn.c, ease.c--> links --linked--> scores
+ *     dataset --rated--> users x items --cooccur; itemknn.c, ease.c--> links --linked--> scores
  */
 #ifndef REC_LINKS_H
 #define REC_LINKS_H
@@ -26,12 +27,16 @@ typedef struct links {
 } links;
 rec_status links_init(links *l, uint32_t n_rows, uint32_t n_cols, rec_err *err);
 void links_clear(links *l);
-/* Appends one row to w: columns ascending, weights finite. */
-void links_encode(bytes_writer *w, const uint32_t *col, const float *weight, size_t n);
-/* The rows of chunk c, encoded one after the other into w (which is emptied, not freed); chunks
- * may be set by different threads at once. */
-rec_status links_set_chunk(links *l, size_t c, bytes_writer *w, const uint32_t *at,
-                           rec_err *err);
+typedef struct links_rows { /* rows of the chunk at which one thread works */
+    bytes_writer w;
+    uint32_t at[LINKS_CHUNK];
+} links_rows;
+links_rows *links_rows_new(int n_threads); /* one a thread; links_rows_free */
+void links_rows_free(links_rows *rows, int n_threads);
+/* Columns ascending, weights finite. Rows of a chunk come from one thread, in order; chunks may
+ * come from different threads at once. */
+rec_status links_add(links *l, links_rows *own, uint32_t row, const uint32_t *col,
+                     const float *weight, size_t n, rec_err *err);
 typedef struct links_reader {
     const uint8_t *weight, *gap; /* borrowed from the links */
     uint32_t left, next;
@@ -62,6 +67,29 @@ typedef struct rated {
     size_t n;
     rated_side user, item;
 } rated;
+
+/* ---- cooccur.c ------------------------------------------------------------------------------- */
+
+typedef struct cooccur {
+    const rated *data;            /* borrowed, as the next three */
+    const float *user_factor;     /* [n_users] f */
+    const float *source, *target; /* [n_items] p, q */
+    float shrinkage;
+    size_t k; /* how many of a row */
+    rec_run *run;
+    const char *phase;
+    double share; /* of the phase: progress at the end */
+} cooccur;
+/* One row; value may be changed. Rows of LINKS_CHUNK items come from one thread, in order. */
+typedef rec_status (*cooccur_fn)(void *ctx, uint32_t row, const uint32_t *id,
+                                 float *value, size_t n, int worker, rec_err *err);
+rec_status cooccur_rows(const cooccur *c, cooccur_fn fn, void *ctx, rec_err *err);
+/* Within a piece of a parallel loop: has the work been interrupted? */
+rec_status worker_check(rec_run *run, int worker, rec_err *err);
+/* The k-th largest of n different keys, 1 <= k <= n; the keys are used up. */
+uint64_t kth_largest(uint64_t *key, size_t n, size_t k);
+/* Strictly ordered: by value > 0, then by a hash of the item. */
+uint64_t order_key(float value, uint32_t id);
 
 /* ---- linked.c --------------------------------------------------------------------------------- */
 
