@@ -345,6 +345,9 @@ rec_status la_orthonormalize(mat *m, rec_run *run, rec_err *err);
 /* What a build without BLAS uses, and the yardstick of the tests (linalg_ref.c). */
 void la_ref_gemm(const la_gemm_args *g);
 rec_status la_ref_eigh(float *a, size_t n, float *w, rec_err *err);
+/* a[n x n], symmetric positive definite (only the upper triangle is read) -> its inverse, full.
+ * Interruptible; REC_RANGE if it is not positive definite. (inverse.c) */
+rec_status la_spd_inverse(float *a, size_t n, rec_run *run, rec_err *err);
 #define LA_MAX_EIGH 16384
 const char *la_backend(void); /* "openblas" or "builtin" (REC_NO_BLAS) */
 

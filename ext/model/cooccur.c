@@ -1,7 +1,7 @@
 /* cooccur.c - who is taken together: rows of the item-item product, and the best of each.
  *
  *     C_ji = sum over users of f_u x_uj x_ui
- *     value_ji = C_ji / (p_j q_i + shrinkage)        the k largest above 0, without i = j
+ *     value_ji = C_ji / (p_j q_i + shrinkage)        the k largest above 0 (or by size), i != j
  *
  *     for row j:   users of j -> their items -> one cell an item      cells fit in the cache
  *                  |  a bitmap gives them back in order
@@ -14,7 +14,7 @@
  * Invariants
  *   I1  Row j is computed by one thread from the data alone, users ascending: bit-identical for
  *       any number of threads.
- *   I2  Items ascend; values are finite and > 0; an item is not in its own row.
+ *   I2  Items ascend; values are finite and > 0 (or not 0); an item is not in its own row.
  *
  * Cost: sum over users of (history length)^2 multiply-adds; 28 bytes an item and thread.
  */
@@ -107,7 +107,7 @@ uint64_t kth_largest(uint64_t *key, size_t n, size_t k) {
     return key[0];
 }
 
-/* The entries of row j as values, ascending by item; returns how many are positive. */
+/* The entries of row j as values, ascending by item; returns how many count. */
 static size_t read_values(const cooccur *c, cooccur_scratch *s, uint32_t row,
                           size_t n) {
     float p = c->source[row];
@@ -115,20 +115,21 @@ static size_t read_values(const cooccur *c, cooccur_scratch *s, uint32_t row,
     for (size_t i = 0; i < n; i++) {
         uint32_t id = s->id[i];
         float v = s->cell[id].sum / (p * c->target[id] + c->shrinkage);
-        if (!(v > FLT_MIN) || id == row) continue;
+        float size = c->is_signed ? fabsf(v) : v;
+        if (!(size > FLT_MIN) || id == row) continue;
         s->id[kept] = id;
-        s->value[kept++] = v < FLT_MAX ? v : FLT_MAX;
+        s->value[kept++] = size < FLT_MAX ? v : v < 0 ? -FLT_MAX : FLT_MAX;
     }
     return kept;
 }
 
 static size_t keep_best(cooccur_scratch *s, size_t n, size_t k) {
     if (n <= k) return n;
-    for (size_t i = 0; i < n; i++) s->key[i] = order_key(s->value[i], s->id[i]);
+    for (size_t i = 0; i < n; i++) s->key[i] = order_key(fabsf(s->value[i]), s->id[i]);
     uint64_t least = kth_largest(s->key, n, k);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-        if (order_key(s->value[i], s->id[i]) < least) continue;
+        if (order_key(fabsf(s->value[i]), s->id[i]) < least) continue;
         s->id[kept] = s->id[i];
         s->value[kept++] = s->value[i];
     }

@@ -75,7 +75,8 @@ typedef struct cooccur {
     const float *user_factor;     /* [n_users] f */
     const float *source, *target; /* [n_items] p, q */
     float shrinkage;
-    size_t k; /* how many of a row */
+    size_t k;       /* how many of a row */
+    bool is_signed; /* the k largest by size; else those above 0 alone */
     rec_run *run;
     const char *phase;
     double share; /* of the phase: progress at the end */

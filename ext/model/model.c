@@ -27,6 +27,7 @@ static const rec_model_ops *const model_algorithms[] = {
     &hybrid_ops,
     &itemknn_ops,
     &bpr_ops,
+    &ease_ops,
 };
 #define MODEL_N_ALGORITHMS (sizeof model_algorithms / sizeof model_algorithms[0])
 

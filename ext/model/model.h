@@ -238,6 +238,7 @@ void model_algorithm_names(char *out, size_t cap);      /* "popularity, als, ...
 extern const rec_model_ops popularity_ops, als_ops, content_ops, hybrid_ops, graph_ops;
 extern const rec_model_ops itemknn_ops;
 extern const rec_model_ops bpr_ops;
+extern const rec_model_ops ease_ops;
 
 /* ---- popularity.c: also every model's fallback --------------------------------------------------------- */
 
