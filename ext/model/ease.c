@@ -87,7 +87,8 @@ static rec_status job_init(ease_job *job, const model_fit_args *a, rec_err *err)
     job->diagonal = rec_array(d->n_items, sizeof(float));
     job->target = rec_array(d->n_items, sizeof(float));
     job->order = rec_array(d->n_items, sizeof(float));
-    if (!job->order || !job->user_factor || !job->scale || !job->diagonal || !job->target)
+    if (!job->order || !job->user_factor || !job->scale || !job->diagonal ||
+        !job->target)
         return rec_nomem(err);
     weigh(job);
     job->lambda = (float)opt_num(a->options, "lambda");
@@ -142,11 +143,11 @@ static const model_option ease_options[] = {
     {"form", OPT_ENUM, 0, 0, "auto", "auto|sparse|dense", "all items explain an item (dense) or its neighbours do"},
     {"neighbours", OPT_INT, EASE_MIN_NEIGHBOURS, EASE_MAX_NEIGHBOURS, "100", NULL, "sparse: items that explain an item"},
     {"max_bytes", OPT_REAL, 0, EASE_MAX_BYTES, "500000000", NULL, "dense: memory that training may take"},
-    {"lambda", OPT_REAL, 1e-6, 1e9, "1", NULL, "penalty on weights of scaled columns"},
-    {"user_scale", OPT_REAL, 0, 3, ".7", NULL, "exponent by which users with long histories count less"},
+    {"lambda", OPT_REAL, 1e-6, 1e9, "10", NULL, "penalty on weights of scaled columns"},
+    {"user_scale", OPT_REAL, 0, 3, ".5", NULL, "exponent by which users with long histories count less"},
     {"item_scale", OPT_REAL, 0, 3, ".34", NULL, "exponent by which popular items explain less"},
-    {"target_scale", OPT_REAL, 0, 3, ".2", NULL, "exponent by which scores of popular items rise again"},
-    {"order_scale", OPT_REAL, 0, 3, ".68", NULL, "sparse: exponent by which popular items are chosen less as neighbours"},
+    {"target_scale", OPT_REAL, 0, 3, ".3", NULL, "exponent by which scores of popular items rise again"},
+    {"order_scale", OPT_REAL, 0, 3, ".4", NULL, "sparse: exponent by which popular items are chosen less as neighbours"},
     {"curve", OPT_ENUM, 0, 0, "log", "log|linear|binary", "implicit: what a weight counts"},
     {"max_history", OPT_INT, 2, EASE_MAX_HISTORY, "5000", NULL, "items of a user that count in training; more are sampled"},
 };

@@ -69,7 +69,8 @@ static void choose(const sparse_job *s, system_scratch *w, uint32_t row,
     float *weight = s->weight + (size_t)row * s->n_best;
     uint64_t least = 0;
     size_t kept = 0;
-    for (size_t i = 0; i < n; i++) w->key[i] = order_key(fabsf(value[i]) * s->job->order[id[i]], id[i]);
+    for (size_t i = 0; i < n; i++)
+        w->key[i] = order_key(fabsf(value[i]) * s->job->order[id[i]], id[i]);
     if (n > s->n_best) least = kth_largest(w->key, n, s->n_best);
     for (size_t i = 0; i < n; i++) {
         if (order_key(fabsf(value[i]) * s->job->order[id[i]], id[i]) < least) continue;

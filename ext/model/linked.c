@@ -185,8 +185,8 @@ rec_status linked_explain(const rec_model *model, const model_query *q, uint32_t
     if (m->bias)
         st = fn(ctx, "bias", item, NULL, 0, m->mean + bias + m->bias[item], err);
     for (size_t j = 0; !st && j < q->n; j++) {
-        float part =
-            bounded_score(item_share(m, (double)value_at(m, q, j, bias) * weight[j], size));
+        float part = bounded_score(
+            item_share(m, (double)value_at(m, q, j, bias) * weight[j], size));
         if (part != 0) st = fn(ctx, "item", q->item[j], NULL, 0, part, err);
     }
     rec_free(weight);
