@@ -41,7 +41,10 @@ rec_status als_fold(const als *m, const model_query *q, float *x, rec_err *err);
 /* What such a vector gives an item of the model, exactly as als_ops.score. */
 float als_item_score(const als *m, const float *x, uint32_t item);
 
-/* als_block.c: als_ops.best */
+/* als_block.c: als_ops.best, vectors, direction */
+const mat *als_vectors(const rec_model *model, vec_metric *metric);
+rec_status als_direction(const rec_model *model, const model_query *q, float *x,
+                         rec_err *err);
 rec_status als_best(const rec_model *model, const model_best *b, rec_run *run,
                     rec_err *err);
 /* als_solve.c: the parts of a row's system, as als_iterate.c needs them. */

@@ -64,3 +64,19 @@ rec_status als_best(const rec_model *model, const model_best *b, rec_run *run,
     rec_free(k.shift);
     return st;
 }
+
+/* Explicit scores have a bias beside the product. */
+const mat *als_vectors(const rec_model *model, vec_metric *metric) {
+    *metric = METRIC_IP;
+    return als_is_explicit(als_self(model)) ? NULL : &als_self(model)->items;
+}
+
+rec_status als_direction(const rec_model *model, const model_query *q, float *x,
+                         rec_err *err) {
+    const als *m = als_self(model);
+    float *whole = rec_array((size_t)m->factors + 1, sizeof *whole);
+    rec_status st = whole ? als_fold(m, q, whole, err) : rec_nomem(err);
+    if (!st) memcpy(x, whole, m->factors * sizeof *x);
+    rec_free(whole);
+    return st;
+}

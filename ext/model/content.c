@@ -22,8 +22,7 @@
  *
  * Invariants
  *   I1  vectors has n_items rows of lsa_dim() floats, each of unit length or zero.
- *   I2  slot i of the index holds row i of vectors.
- *   I3  term_ptr is ascending from 0, n_items + 1 long; terms are numbers of the vocabulary.
+ *   I2  term_ptr is ascending from 0, n_items + 1 long; terms are numbers of the vocabulary.
  *
  * Stored: u32 version, u32 feedback, f64 mean, deviation, text_weight, lsa, mat vectors,
  * u64 term_ptr[n_items + 1], then as often as its last says (u32 term, f32 share).
@@ -55,7 +54,6 @@ typedef struct content {
     double text_weight; /* 0..1 */
     lsa *language;      /* owned */
     mat vectors;        /* n_items x dim */
-    rec_index *index;   /* owned: the same vectors, for nearest neighbours */
     size_t *term_ptr;   /* [n_items+1] owned */
     item_term *term;    /* owned */
     size_t cap_ptr, n_term, cap_term;
@@ -68,7 +66,6 @@ static const content *self(const rec_model *m) {
 static void content_close(rec_model *m) {
     content *c = (content *)m;
     if (!c) return;
-    if (c->index) c->index->ops->close(c->index);
     lsa_free(c->language);
     mat_clear(&c->vectors);
     rec_free(c->term_ptr);
@@ -89,22 +86,7 @@ static size_t n_items(const content *c) {
     return c->vectors.n_rows;
 }
 
-/* ---- building: vectors into the index, terms of each item ----------------------------------- */
-
-static rec_status index_rows(content *c, size_t from, rec_err *err) {
-    rec_status st = REC_OK;
-    if (!c->index) {
-        index_cfg cfg = {.type = VEC_F32,
-                         .metric = METRIC_COSINE,
-                         .dim = c->vectors.dim,
-                         .kind = flat_ops.name,
-                         .codes = "none"};
-        st = flat_ops.open(&c->index, &cfg, err);
-    }
-    for (size_t i = from; !st && i < n_items(c); i++)
-        st = c->index->ops->add(c->index, (uint32_t)i, mat_row(&c->vectors, i), err);
-    return st;
-}
+/* ---- building: terms of each item ----------------------------------- */
 
 typedef struct term_list { /* scratch: the terms of one document, heaviest first */
     item_term *a;          /* owned */
@@ -232,7 +214,7 @@ static rec_status fit_into(content *c, const model_fit_args *a, rec_err *err) {
                       d->n_items);
     if (!st) st = mat_resize(&c->vectors, d->n_items, err);
     if (!st) st = add_terms(c, d->docs, NULL, 0, d->n_items, err);
-    return st ? st : index_rows(c, 0, err);
+    return st;
 }
 
 static rec_status content_fit(const model_fit_args *a, rec_model **out, rec_err *err) {
@@ -268,7 +250,6 @@ static rec_status content_extend(rec_model *m, const corpus *docs, const catalog
             if (which[i] < all.n_rows)
                 memcpy(mat_row(&c->vectors, before + i), mat_row(&all, which[i]),
                        all.dim * sizeof(float));
-        st = index_rows(c, before, err);
     }
     mat_clear(&all);
     if (st) { /* as it was */
@@ -369,6 +350,24 @@ static float cosine(const float *a, const float *b, uint32_t dim) {
     return !isfinite(s) ? 0 : s > 1 ? 1 : s < -1 ? -1 : s;
 }
 
+/* Both parts are linear: one vector, in the place of the user's, holds the blend. */
+static void blend(profile *p, uint32_t dim) {
+    for (uint32_t k = 0; k < dim; k++)
+        p->user[k] = (float)(p->user_share * p->user[k] + p->text_share * p->text[k]);
+}
+
+static rec_status content_direction(const rec_model *m, const model_query *q, float *x,
+                                    rec_err *err) {
+    const content *c = self(m);
+    profile p;
+    rec_status st = profile_init(c, q, &p, err);
+    if (st) return st;
+    blend(&p, c->vectors.dim);
+    memcpy(x, p.user, c->vectors.dim * sizeof *x);
+    profile_clear(&p);
+    return REC_OK;
+}
+
 static rec_status content_score(const rec_model *m, const model_query *q,
                                 const uint32_t *items, size_t n, float *out,
                                 rec_err *err) {
@@ -378,9 +377,7 @@ static rec_status content_score(const rec_model *m, const model_query *q,
     for (size_t i = 0; i < n; i++) out[i] = 0;
     rec_status st = profile_init(c, q, &p, err);
     if (st) return st;
-    /* Both parts are linear: one vector holds the blend. */
-    for (uint32_t k = 0; k < dim; k++)
-        p.user[k] = (float)(p.user_share * p.user[k] + p.text_share * p.text[k]);
+    blend(&p, dim);
     for (size_t i = 0; i < n; i++) {
         size_t item = items ? items[i] : i;
         if (item < n_items(c)) out[i] = cosine(mat_row(&c->vectors, item), p.user, dim);
@@ -394,17 +391,15 @@ static rec_status content_similar(const rec_model *m, uint32_t item, float *out,
     const content *c = self(m);
     if (item >= n_items(c))
         return rec_fail(err, REC_RANGE, "content: item %u of %zu", item, n_items(c));
-    index_query q = {.vector = mat_row(&c->vectors, item)};
-    index_search *s = NULL;
-    uint32_t slot;
-    float distance;
-    for (size_t i = 0; i < n_items(c); i++) out[i] = 0;
-    rec_status st = c->index->ops->search(c->index, &q, &s, err);
-    if (st) return st;
-    while (c->index->ops->next(s, &slot, &distance, &st, err))
-        if (slot < n_items(c)) out[slot] = fmaxf(-1, fminf(1, 1 - distance));
-    c->index->ops->end(s);
-    return st;
+    const float *v = mat_row(&c->vectors, item);
+    for (size_t i = 0; i < n_items(c); i++)
+        out[i] = cosine(mat_row(&c->vectors, i), v, c->vectors.dim);
+    return REC_OK;
+}
+
+static const mat *content_vectors(const rec_model *m, vec_metric *metric) {
+    *metric = METRIC_COSINE;
+    return &self(m)->vectors;
 }
 
 static float content_cold_score(const rec_model *m, const model_query *q) {
@@ -609,7 +604,6 @@ static rec_status content_load(bytes_reader *r, rec_model **out, rec_err *err) {
     if (!st) st = mat_read(r, &c->vectors, err);
     if (!st) st = read_terms(c, r, err);
     if (!st) st = content_check(&c->base, err);
-    if (!st) st = index_rows(c, 0, err);
     if (st)
         content_close(&c->base);
     else
@@ -619,7 +613,7 @@ static rec_status content_load(bytes_reader *r, rec_model **out, rec_err *err) {
 
 static size_t content_nbyte(const rec_model *m) {
     const content *c = self(m);
-    return sizeof *c + 2 * mat_nbyte(&c->vectors) + c->cap_term * sizeof *c->term +
+    return sizeof *c + mat_nbyte(&c->vectors) + c->cap_term * sizeof *c->term +
            c->cap_ptr * sizeof *c->term_ptr + lsa_nbyte(c->language);
 }
 
@@ -641,6 +635,8 @@ const rec_model_ops content_ops = {
     .n_items = content_n_items,
     .knows = content_knows,
     .score = content_score,
+    .vectors = content_vectors,
+    .direction = content_direction,
     .similar = content_similar,
     .explain = content_explain,
     .cold_score = content_cold_score,

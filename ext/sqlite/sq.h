@@ -210,6 +210,9 @@ bool sq_interrupted(void *conn);
 /* Fill a rec_run for work on this connection: threads (REC_THREADS), interrupts, and, when
  * want_progress, the bar on stderr (TTY only) or lines appended to REC_PROGRESS=path. */
 void sq_run_init(sq_conn *c, rec_run *run, bool want_progress);
+/* From how many items on a training builds an index over them: MODEL_INDEX_MIN, or REC_INDEX_MIN in the
+ * environment. */
+size_t sq_index_min(void);
 void sq_run_finish(rec_run *run); /* ends the progress line */
 /* Changes whenever anything that a nested query in `schema` may read may have changed. Equal tokens:
  * equal data. A token taken inside a write transaction is never equal to another. */
@@ -443,6 +446,7 @@ struct sq_view {
     catalog *items; /* live catalogue, shared; item numbers below are its numbers */
     uint64_t items_print; /* of what it was read from; 0: not read from a table */
     bool has_text_print; /* ... with the texts, for a model that was extended by them */
+    item_graph *near;    /* index over the vectors of the model, or NULL */
     rec_model *model;    /* NULL before the first training, and for hybrids */
     rec_model *popularity; /* fallback; NULL before the first training */
     uint32_t *model_item;  /* [n_items] model number or KEYS_NONE */
@@ -568,7 +572,7 @@ rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn
 rec_status sq_similar(sq_view *v, uint32_t item, float *out, score_source *source,
                       rec_err *err);
 
-/* ---- sq_block.c: the best items of many users at once -------------------------------------------------- */
+/* ---- sq_block.c: the best items of many users at once, or of one in a large catalogue -------------------------------------------------- */
 
 typedef struct sq_block_user {
     rec_key key;
@@ -586,7 +590,8 @@ typedef struct sq_block {
     uint32_t *place; /* [items of the model] owned: place of the item in tie_item */
     uint32_t *cold;  /* [n_cold] owned: items of which the model has no row */
     size_t n_cold;
-    bool is_same; /* items of the model and of the catalogue have the same numbers */
+    bool is_exact; /* set after init: do not ask the index */
+    bool is_same;  /* items of the model and of the catalogue have the same numbers */
 } sq_block;
 rec_status sq_block_init(sq_block *b, sq_view *v, size_t k, rec_err *err);
 /* Room for one more: *out is cleared, the caller fills key, profile and allowed. */
@@ -595,6 +600,12 @@ rec_status sq_block_add(sq_block *b, const rec_key *key, sq_block_user **out,
 /* The lists of all users, on all cores: what sq_score and sq_rank would give each of them. */
 rec_status sq_block_score(sq_block *b, rec_run *run, rec_err *err);
 void sq_block_empty(sq_block *b); /* no users */
+/* Is a list of k rows found by an index, so that a block of one user is worth it? */
+bool sq_block_has_index(const sq_view *v, int64_t k);
+/* The k items most similar to one, by the index (sq_block_has_index, and v->model->ops->vectors says cosine):
+ * entries of sq_rank with similarities. */
+rec_status sq_block_similar(sq_view *v, uint32_t item, const bitmap *allowed, size_t k,
+                            topk *out, rec_err *err);
 void sq_block_clear(sq_block *b);
 
 /* ---- sq_train.c --------------------------------------------------------------------------------------------- */

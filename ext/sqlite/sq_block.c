@@ -3,6 +3,7 @@
  *   users with their profiles and what they may be shown (read on the connection's thread)
  *        |  sq_ask, on all cores
  *        +-- the model knows them, and has `best`  -->  one sweep over the items for all of them
+ *        +-- the model has an index (many items)   -->  its candidates, scored by the model, a user at a time
  *        +-- else (fallback, hybrid, other models) -->  sq_score and sq_rank, a user at a time on each core
  *        |
  *      sorted lists: the same rows, scores and sources as one question after the other would give
@@ -65,8 +66,27 @@ rec_status sq_block_add(sq_block *b, const rec_key *key, sq_block_user **out,
 
 /* ---- numbers of the model ---------------------------------------------------------------------------------- */
 
+/* Longer lists are not worth a search. */
+#define NEAR_MAX_ROWS 512
+/* Candidates of a list of k: the index is nearly right, not exactly. */
+#define NEAR_PER_ROW  4
+#define NEAR_MIN_FIND 256
+
+bool sq_block_has_index(const sq_view *v, int64_t k) {
+    return v->near && k >= 0 && k <= NEAR_MAX_ROWS &&
+           near_n(v->near) > NEAR_PER_ROW * NEAR_MAX_ROWS;
+}
+
+static size_t n_candidates(size_t k) {
+    return k * NEAR_PER_ROW > NEAR_MIN_FIND ? k * NEAR_PER_ROW : NEAR_MIN_FIND;
+}
+
 static bool has_sweep(const sq_view *v) {
     return v->n_member == 0 && v->model && v->model->ops->best;
+}
+
+static bool uses_near(const sq_block *b) {
+    return !b->is_exact && sq_block_has_index(b->view, (int64_t)b->k);
 }
 
 static void map_items(sq_block *b, size_t n_model) {
@@ -88,7 +108,7 @@ rec_status sq_block_init(sq_block *b, sq_view *v, size_t k, rec_err *err) {
     size_t n = catalog_n_items(v->items);
     *b = (sq_block){.view = v, .k = k < n ? k : n};
     rec_status s = sq_view_require_trained(v, err);
-    if (s != REC_OK || !has_sweep(v)) return s;
+    if (s != REC_OK || !(has_sweep(v) || v->near)) return s;
     size_t n_model = v->model->ops->n_items(v->model);
     b->place = rec_array(n_model, sizeof *b->place);
     b->cold = rec_array(n, sizeof *b->cold);
@@ -106,7 +126,7 @@ typedef struct ask_one { /* beside each user of the block */
     sq_asked asked;      /* owned */
     bitmap
         model; /* owned: allowed, in numbers of the model; empty if they are the same */
-    bool is_known;
+    bool is_known; /* the list comes from a sweep or the index */
 } ask_one;
 
 typedef struct work {
@@ -156,6 +176,29 @@ static void push_cold(const sq_block *b, const model_query *q, sq_block_user *u)
     }
 }
 
+/* Candidates of the index, with the scores of the model. */
+static rec_status push_near(const sq_block *b, const ask_one *a, sq_block_user *u,
+                            rec_err *err) {
+    const rec_model *m = b->view->model;
+    vec_metric metric;
+    size_t n = 0, want = n_candidates(b->k);
+    float *x = rec_array(m->ops->vectors(m, &metric)->dim, sizeof *x);
+    uint32_t *item = rec_array(want, sizeof *item);
+    float *score = rec_array(want, sizeof *score);
+    near_query q = {
+        .direction = x, .allowed = b->is_same ? &u->allowed : &a->model, .n = want};
+    rec_status s = x && item && score ? REC_OK : rec_nomem(err);
+    if (s == REC_OK) s = m->ops->direction(m, &a->asked.q, x, err);
+    if (s == REC_OK) s = near_find(b->view->near, &q, item, &n, err);
+    if (s == REC_OK) s = m->ops->score(m, &a->asked.q, item, n, score, err);
+    for (size_t i = 0; s == REC_OK && i < n; i++)
+        if (isfinite(score[i])) topk_push(&u->found, -score[i], b->place[item[i]]);
+    rec_free(x);
+    rec_free(item);
+    rec_free(score);
+    return s;
+}
+
 static rec_status ask_users(void *ctx, size_t begin, size_t end, int worker,
                             rec_err *err) {
     const work *w = ctx;
@@ -166,13 +209,14 @@ static rec_status ask_users(void *ctx, size_t begin, size_t end, int worker,
         sq_block_user *u = &w->b->user[i];
         ask_one *a = &w->ask[i];
         s = topk_init(&u->found, w->b->k, err);
-        if (s != REC_OK || !has_sweep(v)) continue;
+        if (s != REC_OK || !(has_sweep(v) || uses_near(w->b))) continue;
         s = sq_ask(v, &u->profile, &a->asked, err);
         if (s != REC_OK) break;
         a->is_known = v->model->ops->knows(v->model, &a->asked.q);
         if (!a->is_known) continue;
         if (!w->b->is_same) s = map_allowed(v, &u->allowed, &a->model, err);
         if (s == REC_OK) push_cold(w->b, &a->asked.q, u);
+        if (s == REC_OK && uses_near(w->b)) s = push_near(w->b, a, u, err);
     }
     return s;
 }
@@ -250,7 +294,7 @@ rec_status sq_block_score(sq_block *b, rec_run *run, rec_err *err) {
     work w = {.b = b, .ask = rec_zeros(b->n, sizeof *w.ask)};
     rec_status s = w.ask ? REC_OK : rec_nomem(err);
     if (s == REC_OK) s = threads_for(run, b->n, ASK_GRAIN, ask_users, &w, err);
-    if (s == REC_OK && has_sweep(b->view)) s = sweep(&w, run, err);
+    if (s == REC_OK && has_sweep(b->view) && !uses_near(b)) s = sweep(&w, run, err);
     if (s == REC_OK) s = threads_for(run, b->n, SCORE_GRAIN, finish_users, &w, err);
     for (size_t i = 0; w.ask && i < b->n; i++) {
         sq_asked_clear(&w.ask[i].asked);
@@ -261,5 +305,34 @@ rec_status sq_block_score(sq_block *b, rec_run *run, rec_err *err) {
     rec_free(w.query);
     rec_free(w.allowed);
     rec_free(w.found);
+    return s;
+}
+
+rec_status sq_block_similar(sq_view *v, uint32_t item, const bitmap *allowed, size_t k,
+                            topk *out, rec_err *err) {
+    sq_block b;
+    bitmap mapped = {0};
+    vec_metric metric;
+    const mat *rows = v->model->ops->vectors(v->model, &metric);
+    size_t n = 0, want = n_candidates(k);
+    uint32_t *found = rec_array(want, sizeof *found), m = v->model_item[item];
+    rec_status s = found ? sq_block_init(&b, v, k, err) : rec_nomem(err);
+    if (s != REC_OK) {
+        rec_free(found);
+        return s;
+    }
+    s = map_allowed(v, allowed, &mapped, err);
+    near_query q = {.direction = m < rows->n_rows ? mat_row(rows, m) : NULL,
+                    .allowed = &mapped,
+                    .n = want};
+    if (s == REC_OK && q.direction) s = near_find(v->near, &q, found, &n, err);
+    for (size_t i = 0; s == REC_OK && i < n; i++) {
+        float x = vec_kernels()->dot(mat_row(rows, found[i]), q.direction, rows->dim);
+        x = !isfinite(x) ? 0 : x > 1 ? 1 : x < -1 ? -1 : x;
+        topk_push(out, -x, b.place[found[i]]);
+    }
+    sq_block_clear(&b);
+    bitmap_clear(&mapped);
+    rec_free(found);
     return s;
 }

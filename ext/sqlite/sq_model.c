@@ -35,6 +35,7 @@ struct sq_loaded {
     int n_ref;
     sq_generation generation;
     rec_model *model, *popularity;
+    item_graph *near;
     keyset *items, *users;
     uint64_t *user_hash;
     uint32_t n_trained; /* model items before extend */
@@ -49,6 +50,7 @@ static void loaded_unref(sq_loaded *l) {
     if (!l || --l->n_ref > 0) return;
     if (l->model) l->model->ops->close(l->model);
     if (l->popularity) l->popularity->ops->close(l->popularity);
+    near_free(l->near);
     keyset_free(l->items);
     keyset_free(l->users);
     rec_free(l->user_hash);
@@ -119,6 +121,22 @@ static rec_status load_items(const sq_view *v, sq_loaded *l, rec_err *err) {
     return REC_OK;
 }
 
+/* Only models with many items have this part. */
+static rec_status load_near(const sq_view *v, sq_loaded *l, rec_err *err) {
+    bytes_reader r = {0};
+    vec_metric metric = METRIC_IP;
+    const rec_model_ops *ops = v->cfg.ops;
+    const mat *rows = ops->vectors ? ops->vectors(l->model, &metric) : NULL;
+    uint8_t *data = NULL;
+    rec_status s =
+        rows ? sq_part_read(v->conn->db, v->schema, v->name, "near", &data, &r.n, err)
+             : REC_OK;
+    r.data = data;
+    if (s == REC_OK && data) s = near_load(&r, rows, metric, &l->near, err);
+    rec_free(data);
+    return s;
+}
+
 static rec_status state_number(const sq_view *v, const char *row, double *out,
                                rec_err *err) {
     cell c;
@@ -159,6 +177,7 @@ static rec_status load(sq_view *v, rec_err *err) {
         s = load_model(v, "popularity", &popularity_ops, &l->popularity, err);
     if (s == REC_OK) s = load_items(v, l, err);
     if (s == REC_OK) s = load_users(v, l, err);
+    if (s == REC_OK) s = load_near(v, l, err);
     return s;
 }
 
@@ -236,6 +255,9 @@ static rec_status extend_model(sq_view *v, uint32_t **fresh, rec_run *run,
         s = v->model->ops->extend(v->model, again.docs, v->items, *fresh, n, err);
     for (size_t i = 0; s == REC_OK && i < n; i++)
         v->model_item[(*fresh)[i]] = v->loaded->n_trained + (uint32_t)i;
+    vec_metric ignored;
+    if (s == REC_OK && v->near)
+        s = near_add(v->near, v->model->ops->vectors(v->model, &ignored), err);
     corpus_free(again.docs);
     return s;
 }
@@ -438,6 +460,7 @@ static rec_status take_loaded(sq_view *v, const sq_view *same, rec_err *err) {
     if (s != REC_OK) return s;
     v->model = v->loaded->model;
     v->popularity = v->loaded->popularity;
+    v->near = v->loaded->near;
     v->trained_users = v->loaded->users;
     v->user_hash = v->loaded->user_hash;
     v->now = v->loaded->now;

@@ -140,6 +140,12 @@ static int wanted_threads(void) {
     return n >= THREADS_MIN && n <= THREADS_MAX ? (int)n : THREADS_DEFAULT;
 }
 
+size_t sq_index_min(void) {
+    const char *s = getenv("REC_INDEX_MIN");
+    long n = s ? strtol(s, NULL, 10) : 0;
+    return n > 0 ? (size_t)n : MODEL_INDEX_MIN;
+}
+
 void sq_run_init(sq_conn *c, rec_run *run, bool want_progress) {
     memset(run, 0, sizeof *run);
     run->n_threads = wanted_threads();

@@ -58,6 +58,7 @@ typedef struct training {
     sq_interactions rows;
     dataset data;
     rec_model *model, *popularity;
+    item_graph *near; /* of a model with many items; NULL */
     double liked_value;
     double read_seconds, fit_seconds, write_seconds;
     train_log log;
@@ -66,6 +67,7 @@ typedef struct training {
 static void training_clear(training *t) {
     if (t->model) t->model->ops->close(t->model);
     if (t->popularity) t->popularity->ops->close(t->popularity);
+    near_free(t->near);
     dataset_clear(&t->data);
     sq_interactions_clear(&t->rows);
     keyset_free(t->users);
@@ -308,6 +310,15 @@ static rec_status fit_popularity(training *t, rec_err *err) {
     return s;
 }
 
+/* Over so many items that scoring all of them would take longer than a question may. */
+static rec_status build_near(training *t, rec_err *err) {
+    vec_metric metric = METRIC_IP;
+    const rec_model_ops *ops = t->cfg.ops;
+    const mat *rows = ops->vectors ? ops->vectors(t->model, &metric) : NULL;
+    if (!rows || rows->n_rows < sq_index_min()) return REC_OK;
+    return near_build(rows, metric, &t->run, &t->near, err);
+}
+
 static rec_status fit(training *t, rec_err *err) {
     double start = rec_seconds();
     model_fit_args args = {.data = &t->data,
@@ -315,6 +326,7 @@ static rec_status fit(training *t, rec_err *err) {
                            .seed = t->cfg.seed,
                            .run = &t->run};
     rec_status s = t->cfg.ops->fit(&args, &t->model, err);
+    if (s == REC_OK) s = build_near(t, err);
     if (s == REC_OK) s = fit_popularity(t, err);
     if (s == REC_OK) s = run_check(&t->run, err);
     t->fit_seconds = rec_seconds() - start;
@@ -343,6 +355,18 @@ static rec_status write_model(training *t, const char *part, const rec_model *m,
     bytes_put_str(&w, m->ops->name, strlen(m->ops->name));
     rec_status s = m->ops->save(m, &w, err);
     if (s == REC_OK) return write_part(t, part, &w, err);
+    bytes_clear(&w);
+    return s;
+}
+
+static rec_status write_near(training *t, rec_err *err) {
+    bytes_writer w = {0};
+    if (!t->near)
+        return sq_exec(t->c->db, t->name, err,
+                       "DELETE FROM \"%w\".\"%w_data\" WHERE part = 'near'", t->schema,
+                       t->name);
+    rec_status s = near_save(t->near, &w, err);
+    if (s == REC_OK) return write_part(t, "near", &w, err);
     bytes_clear(&w);
     return s;
 }
@@ -449,6 +473,7 @@ static rec_status write_all(training *t, rec_err *err) {
     if (s == REC_OK && t->model) s = write_model(t, "model", t->model, err);
     if (s == REC_OK && t->popularity)
         s = write_model(t, "popularity", t->popularity, err);
+    if (s == REC_OK) s = write_near(t, err);
     if (s == REC_OK && t->items) s = write_items(t, err);
     if (s == REC_OK && t->users) s = write_users(t, err);
     if (s == REC_OK) s = write_log(t, err);

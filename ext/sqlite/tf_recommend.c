@@ -28,6 +28,7 @@ typedef struct ranked {
     sq_view *view;    /* owned reference */
     sq_scores scores; /* owned */
     ranking order;    /* owned */
+    uint8_t *source;  /* owned: row by row; NULL: scores has it */
     int64_t k, n;     /* wanted (-1: all), given */
     bool is_hybrid;   /* seven columns rather than four */
 } ranked;
@@ -60,14 +61,15 @@ static bool ranked_next(tvf_result *base, cell *row, rec_status *status, rec_err
     row[1] = cell_real((double)score);
     row[2] = cell_int(r->n);
     if (r->is_hybrid) put_parts(r, item, score, row + 3);
-    row[r->is_hybrid ? 6 : 3] =
-        cell_str(score_source_name((score_source)r->scores.source[item]));
+    row[r->is_hybrid ? 6 : 3] = cell_str(score_source_name(
+        (score_source)(r->source ? r->source[r->n - 1] : r->scores.source[item])));
     return true;
 }
 
 static void ranked_close(tvf_result *base) {
     ranked *r = (ranked *)base;
     ranking_clear(&r->order);
+    rec_free(r->source);
     sq_scores_clear(&r->scores);
     if (r->view) sq_view_close(r->view);
     rec_free(r);
@@ -80,6 +82,31 @@ static rec_status ranked_new(ranked **out, rec_err *err) {
     (*out)->base.close = ranked_close;
     (*out)->k = -1;
     return REC_OK;
+}
+
+/* The same in a large catalogue: the profile is taken. */
+static rec_status rank_by_index(ranked *r, sq_conn *c, sq_profile *p, rec_err *err) {
+    const rec_key none = {0};
+    rec_run run;
+    sq_block b = {0};
+    sq_block_user *u = NULL;
+    sq_run_init(c, &run, false);
+    rec_status s = sq_block_init(&b, r->view, (size_t)r->k, err);
+    if (s == REC_OK) s = sq_block_add(&b, &none, &u, err);
+    if (s == REC_OK) s = sq_allowed(r->view, p, true, &u->allowed, err);
+    if (s == REC_OK) {
+        u->profile = *p;
+        memset(p, 0, sizeof *p);
+        s = sq_block_score(&b, &run, err);
+    }
+    if (s == REC_OK) {
+        r->source = u->source;
+        s = ranking_init(&r->order, u->found.a, u->found.n, err);
+        u->source = NULL;
+        memset(&u->found, 0, sizeof u->found);
+    }
+    sq_block_clear(&b);
+    return s;
 }
 
 /* Score, filter and rank for a profile that has been read. */
@@ -111,7 +138,10 @@ static rec_status recommend_open(sq_conn *c, sqlite3_value **arg, tvf_result **o
                         err);
     if (s == REC_OK && user.is_null) r->k = 0; /* I3 */
     if (s == REC_OK && r->k != 0) s = tf_profile(r->view, &user, NULL, &p, err);
-    if (s == REC_OK && r->k != 0) s = rank_for(r, c, &p, err);
+    if (s == REC_OK && r->k > 0 && sq_block_has_index(r->view, r->k))
+        s = rank_by_index(r, c, &p, err);
+    else if (s == REC_OK && r->k != 0)
+        s = rank_for(r, c, &p, err);
     sq_profile_clear(&p);
     if (s == REC_OK)
         *out = &r->base;

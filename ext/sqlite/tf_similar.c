@@ -55,6 +55,33 @@ static void near_close(tvf_result *base) {
     rec_free(r);
 }
 
+static bool has_cosine_index(const sq_view *v, int64_t k) {
+    vec_metric metric = METRIC_IP;
+    return sq_block_has_index(v, k) && v->model->ops->vectors(v->model, &metric) &&
+           metric == METRIC_COSINE;
+}
+
+static rec_status near_rank_by_index(near_items *r, uint32_t item, rec_err *err) {
+    sq_profile nobody = {0};
+    bitmap allowed = {0};
+    topk best = {0};
+    rec_status s = tf_profile(r->view, NULL, NULL, &nobody, err);
+    if (s == REC_OK) s = sq_allowed(r->view, &nobody, false, &allowed, err);
+    if (s == REC_OK) s = topk_init(&best, (size_t)r->k, err);
+    if (s == REC_OK) {
+        bitmap_unset(&allowed, item);
+        s = sq_block_similar(r->view, item, &allowed, (size_t)r->k, &best, err);
+    }
+    if (s == REC_OK) {
+        s = ranking_init(&r->order, best.a, best.n, err);
+        memset(&best, 0, sizeof best);
+    }
+    topk_clear(&best);
+    bitmap_clear(&allowed);
+    sq_profile_clear(&nobody);
+    return s;
+}
+
 /* Rank all allowed items by their similarity to one. */
 static rec_status near_rank(near_items *r, uint32_t item, rec_err *err) {
     size_t n = sq_view_n_items(r->view);
@@ -93,7 +120,10 @@ static rec_status near_model(sq_view *taken, sqlite3_value *arg, int64_t k,
     rec_status s = sq_view_require_trained(r->view, err);
     if (s == REC_OK) s = tf_item(r->view, "rec_similar", "item", arg, &item, err);
     if (s == REC_OK && item == KEYS_NONE) r->k = 0; /* I3 */
-    if (s == REC_OK && r->k != 0) s = near_rank(r, item, err);
+    if (s == REC_OK && r->k > 0 && has_cosine_index(r->view, r->k))
+        s = near_rank_by_index(r, item, err);
+    else if (s == REC_OK && r->k != 0)
+        s = near_rank(r, item, err);
     if (s == REC_OK)
         *out = &r->base;
     else

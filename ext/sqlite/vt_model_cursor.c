@@ -39,6 +39,8 @@ typedef struct model_cursor {
     bitmap common; /* what anybody may be shown that the conditions on items leave */
     sq_block block;
     size_t block_size, at_user; /* users to take next; who is being shown, if block.n */
+    bool has_more; /* the block is one asker, and more rows may be pulled than it has */
+    bitmap given;  /* rows that came from it; empty unless they were not enough */
     char key_buf[32];
     rec_key key; /* of the user; borrowed from `user`, key_buf or the stream */
     bool has_key;
@@ -71,7 +73,8 @@ static void forget_asker(model_cursor *c) {
     c->stream = NULL;
     sq_block_clear(&c->block);
     bitmap_clear(&c->common);
-    c->is_blockwise = false;
+    bitmap_clear(&c->given);
+    c->is_blockwise = c->has_more = false;
     sq_profile_clear(&c->profile);
     sq_scores_clear(&c->scores);
     sq_cell_free(&c->user);
@@ -320,10 +323,12 @@ static rec_status list_items(model_cursor *c, rec_err *err) {
     }
     for (uint32_t i = 0; has_others && i < c->allowed.n_bit; i++)
         if (bitmap_has(&c->allowed, i) && !passes(c, i)) bitmap_unset(&c->allowed, i);
+    for (size_t w = 0; w < (c->given.n_bit + 63) / 64; w++)
+        c->allowed.word[w] &= ~c->given.word[w];
     return sq_rank(c->view, &c->scores, &c->allowed, rows_wanted(c), &c->order, err);
 }
 
-static rec_status score_one(model_cursor *c, rec_err *err) {
+static rec_status read_asker(model_cursor *c, rec_err *err) {
     sq_who who;
     rec_status s = REC_OK;
     if (c->has_user) {
@@ -333,7 +338,11 @@ static rec_status score_one(model_cursor *c, rec_err *err) {
     }
     fill_who(c, &who);
     s = sq_profile_read(c->view, &who, &c->profile, err);
-    if (s == REC_OK) s = sq_score(c->view, &c->profile, &c->run, &c->scores, err);
+    return s;
+}
+
+static rec_status score_one(model_cursor *c, rec_err *err) {
+    rec_status s = sq_score(c->view, &c->profile, &c->run, &c->scores, err);
     c->is_scored = s == REC_OK;
     return s;
 }
@@ -479,18 +488,65 @@ static rec_status fill_block(model_cursor *c, rec_err *err) {
     return s == REC_OK && c->block.n ? sq_block_score(&c->block, &c->run, err) : s;
 }
 
+/* One asker in a large catalogue: the rows that are likely to be pulled, by the index. The others, if they are, follow
+ * by scoring everything; an item that the index missed comes then. */
+#define INDEX_ROWS 64
+
+static bool can_use_index(const model_cursor *c) {
+    if (!sq_block_has_index(c->view, INDEX_ROWS)) return false;
+    for (size_t i = 0; i < c->n_pred; i++)
+        if (c->pred[i].column == MODEL_ITEM || wants_all_scores(&c->pred[i]))
+            return false;
+    return true;
+}
+
+static rec_status list_by_index(model_cursor *c, rec_err *err) {
+    int64_t most = rows_wanted(c);
+    c->is_blockwise = c->is_personal = true;
+    c->has_more = !sq_block_has_index(c->view, most);
+    if (c->has_more) most = INDEX_ROWS;
+    rec_status s = bitmap_init(&c->common, catalog_n_items(c->view->items), true, err);
+    if (s == REC_OK) s = sq_block_init(&c->block, c->view, (size_t)most, err);
+    if (s == REC_OK) s = add_user(c, err);
+    return s == REC_OK ? sq_block_score(&c->block, &c->run, err) : s;
+}
+
+/* All the rows that the block did not have; rank goes on. */
+static rec_status list_others(model_cursor *c, rec_err *err) {
+    sq_block_user *u = &c->block.user[0];
+    int64_t rank = c->rank;
+    rec_status s = bitmap_init(&c->given, c->common.n_bit, false, err);
+    for (size_t i = 0; s == REC_OK && i < u->found.n; i++)
+        bitmap_set(&c->given, c->view->tie_item[u->found.a[i].id]);
+    c->profile = u->profile; /* taken back */
+    memset(&u->profile, 0, sizeof u->profile);
+    c->profile.who.user = c->has_key ? &u->key : NULL;
+    c->is_blockwise = c->has_more = false;
+    if (s == REC_OK) s = sq_score(c->view, &c->profile, &c->run, &c->scores, err);
+    if (s == REC_OK) s = list_items(c, err);
+    bitmap_clear(&c->given);
+    c->rank = rank;
+    return s;
+}
+
 static const sq_block_user *shown_user(const model_cursor *c) {
     return c->at_user < c->block.n ? &c->block.user[c->at_user] : NULL;
 }
+
+static rec_status next_row(model_cursor *c, rec_err *err);
 
 static rec_status next_of_block(model_cursor *c, rec_err *err) {
     for (;;) {
         const sq_block_user *u = shown_user(c);
         if (!u) {
-            rec_status s = fill_block(c, err);
+            rec_status s = c->stream ? fill_block(c, err) : REC_OK;
+            if (!c->stream) sq_block_empty(&c->block);
             c->rank = 0;
             c->is_eof = s != REC_OK || c->block.n == 0;
             if (c->is_eof) return s;
+        } else if ((size_t)c->rank == u->found.n && c->has_more) {
+            rec_status s = list_others(c, err);
+            return s == REC_OK ? next_row(c, err) : s;
         } else if ((size_t)c->rank == u->found.n) {
             c->at_user++;
             c->rank = 0;
@@ -567,9 +623,12 @@ static rec_status answer(model_cursor *c, const question *q, rec_err *err) {
         c->is_none = true;
         return REC_OK;
     }
-    s = score_one(c, err);
+    s = read_asker(c, err);
     if (s == REC_OK && !user_passes(c)) c->is_none = true;
-    return s == REC_OK && !c->is_none ? list_items(c, err) : s;
+    if (s != REC_OK || c->is_none) return s;
+    if (can_use_index(c)) return list_by_index(c, err);
+    s = score_one(c, err);
+    return s == REC_OK ? list_items(c, err) : s;
 }
 
 int vt_model_filter(sqlite3_vtab_cursor *cur, int idx_num, const char *idx_str,
