@@ -41,13 +41,17 @@
 
 #include <math.h>
 
-#define ALS_LAMBDA_IMPLICIT    .01
-#define ALS_ALPHA0_PER_DENSITY 12
-#define ALS_ALPHA0_LEAST       .005
-#define ALS_ALPHA0_MOST        .3
-#define ALS_LAMBDA_EXPLICIT    .1
-#define ALS_INIT_DEVIATION     .1  /* over sqrt(factors) */
-#define ALS_MOST_EXACT         512 /* factors up to which solver=auto is exact */
+#define ALS_LAMBDA_IMPLICIT       .01
+#define ALS_LAMBDA_SPARSE         .0035 /* at 64 factors and fewer */
+#define ALS_ALPHA0_PER_DENSITY    12
+#define ALS_ALPHA0_MORE_IF_SPARSE 33
+#define ALS_USER_SCALE            .5 /* of sparse data; 0 of dense ones */
+#define ALS_ITEM_SCALE            .3
+#define ALS_ALPHA0_LEAST          .005
+#define ALS_ALPHA0_MOST           .3
+#define ALS_LAMBDA_EXPLICIT       .1
+#define ALS_INIT_DEVIATION        .1  /* over sqrt(factors) */
+#define ALS_MOST_EXACT            512 /* factors up to which solver=auto is exact */
 /* Multiply-adds in a piece of the parallel loop: a few milliseconds. */
 #define ALS_PIECE_WORK ((size_t)1 << 21)
 
@@ -172,6 +176,39 @@ rec_status als_principal_axes(mat *m, double alpha0, float *spectrum, rec_run *r
     return principal_axes(m, NULL, alpha0, spectrum, run, err);
 }
 
+/* ---- settings that nobody gave ----------------------------------------------------------------- */
+
+/* How sparse the data are: 0 from one pair in a hundred on (films that one rates by the dozen), 1
+ * below one in a thousand (places, books, shops). What suits the settings changes between them. */
+static double sparseness(const dataset *d) {
+    double pairs = (double)d->n_users * d->n_items;
+    double density = pairs > 0 && d->n > 0 ? (double)d->n / pairs : 1;
+    return fmin(1, fmax(0, -2 - log10(density)));
+}
+
+/* The values of alpha0 that the literature found best, from .007 to .3, follow the density of the data: the
+ * more a user has seen, the more it means that they left something alone. Scaled confidences want more. */
+static double usual_alpha0(const dataset *d) {
+    double pairs = (double)d->n_users * d->n_items, s = sparseness(d);
+    double per = ALS_ALPHA0_PER_DENSITY + s * ALS_ALPHA0_MORE_IF_SPARSE;
+    double alpha0 = pairs > 0 ? per * (double)d->n / pairs : 0;
+    return fmin(ALS_ALPHA0_MOST, fmax(ALS_ALPHA0_LEAST, alpha0));
+}
+
+/* The more factors, the less each is penalised: their sum takes what it needs. */
+static double usual_lambda(const als *m, const dataset *d) {
+    if (als_is_explicit(m)) return ALS_LAMBDA_EXPLICIT;
+    double sparse =
+        ALS_LAMBDA_SPARSE * pow(64. / (m->factors > 64 ? m->factors : 64), .6);
+    return exp(log(ALS_LAMBDA_IMPLICIT) +
+               sparseness(d) * (log(sparse) - log(ALS_LAMBDA_IMPLICIT)));
+}
+
+static double scale_or_usual(const model_options *o, const char *name, double usual,
+                             const dataset *d) {
+    return opt_text(o, name) ? opt_num(o, name) : usual * sparseness(d);
+}
+
 /* ---- training data, seen from both sides ------------------------------------------------------ */
 
 typedef struct als_data {
@@ -244,7 +281,7 @@ static void standardise(als *m, const dataset *d) {
 /* item_scale: |item|^-item_scale over the mean confidence; user weights become confidences. */
 static void scale_weights(als *m, als_data *t, const dataset *d,
                           const model_options *o) {
-    double item_scale = opt_num(o, "item_scale"), sum = 0;
+    double item_scale = scale_or_usual(o, "item_scale", ALS_ITEM_SCALE, d), sum = 0;
     bool as_is = als_is_explicit(m) || m->extra > 0;
     for (size_t i = 0; i < d->n_items; i++) {
         size_t degree = t->item_ptr[i + 1] - t->item_ptr[i];
@@ -431,14 +468,6 @@ static rec_status train(als *m, als_data *t, const als_plan *plan,
     return st;
 }
 
-/* The values of alpha0 that the literature found best, from .007 to .3, follow the density of
- * the data: the more a user has seen, the more it means that they left something alone. */
-static double usual_alpha0(const dataset *d) {
-    double pairs = (double)d->n_users * d->n_items;
-    double alpha0 = pairs > 0 ? ALS_ALPHA0_PER_DENSITY * (double)d->n / pairs : 0;
-    return fmin(ALS_ALPHA0_MOST, fmax(ALS_ALPHA0_LEAST, alpha0));
-}
-
 /* From a model before, a quarter of the passes suffices. */
 static int usual_epochs(const model_fit_args *a) {
     int factors = (int)opt_num(a->options, "factors");
@@ -454,11 +483,11 @@ static void read_options(als *m, const model_options *o, const dataset *d) {
     if (alpha > 0) m->alpha0 = m->extra = 1 / alpha;
     if (als_is_explicit(m)) m->alpha0 = m->extra = 0;
     m->lambda = opt_num(o, "lambda");
-    if (!(m->lambda > 0))
-        m->lambda = als_is_explicit(m) ? ALS_LAMBDA_EXPLICIT : ALS_LAMBDA_IMPLICIT;
+    if (!(m->lambda > 0)) m->lambda = usual_lambda(m, d);
     m->damping = als_is_explicit(m) ? opt_num(o, "damping") : 0;
     m->nu = opt_num(o, "nu");
-    m->user_scale = als_is_explicit(m) ? 0 : opt_num(o, "user_scale");
+    m->user_scale =
+        als_is_explicit(m) ? 0 : scale_or_usual(o, "user_scale", ALS_USER_SCALE, d);
 }
 
 rec_status als_train(const model_fit_args *a, const als_plan *plan, als **out,

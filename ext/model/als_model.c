@@ -355,13 +355,13 @@ static const model_option als_options[] = {
     {"solver", OPT_ENUM, 0, 0, "auto", "auto|cholesky|cg|blocks", "cholesky: exact; cg: steps from the last epoch; blocks: 64 factors at a time; auto: exact up to 512 factors, then blocks"},
     {"cg_steps", OPT_INT, 1, 100, "3", NULL, "solver=cg: steps a row and epoch"},
     {"early_stop", OPT_INT, 0, 100, "0", NULL, "epochs without a better validation before training ends; 0: no validation"},
-    {"alpha0", OPT_REAL, 0, 1e3, NULL, NULL, "implicit: weight of what was not touched; default 12 x density, .005 to .3"},
+    {"alpha0", OPT_REAL, 0, 1e3, NULL, NULL, "implicit: weight of what was not touched; default 12 x density (sparse data: 45), .005 to .3"},
     {"alpha", OPT_REAL, 1e-6, 1e6, NULL, NULL, "implicit: confidence 1 + alpha r, in place of alpha0"},
-    {"lambda", OPT_REAL, ALS_MIN_LAMBDA, ALS_MAX_LAMBDA, NULL, NULL, "penalty on factors; default .01, explicit .08"},
+    {"lambda", OPT_REAL, ALS_MIN_LAMBDA, ALS_MAX_LAMBDA, NULL, NULL, "penalty on factors; default .01 (sparse data: less, and less with more factors), explicit .1"},
     {"damping", OPT_REAL, 0, 1e6, "2", NULL, "explicit: added to the penalty; rows with few ratings stay near the mean"},
     {"nu", OPT_REAL, 0, 2, "1", NULL, "implicit: penalty grows with (rows + alpha0 others)^nu"},
-    {"user_scale", OPT_REAL, 0, 2, "0", NULL, "implicit: confidences times (rows of the user)^-user_scale"},
-    {"item_scale", OPT_REAL, 0, 2, "0", NULL, "implicit: confidences times (rows of the item)^-item_scale"},
+    {"user_scale", OPT_REAL, 0, 2, NULL, NULL, "implicit: confidences times (rows of the user)^-user_scale; default 0, sparse data .5"},
+    {"item_scale", OPT_REAL, 0, 2, NULL, NULL, "implicit: confidences times (rows of the item)^-item_scale; default 0, sparse data .3"},
 };
 // clang-format on
 
