@@ -55,6 +55,10 @@ float als_weight(float w);                 /* confidence of a history row, > 0 *
 float als_pull(const als_task *t, const als_history *h, size_t j); /* right side */
 void als_diagonal(const als_task *t, float lambda, float *d);
 
+/* Ask for row j of the history before it is read; ALS_FETCH_ROWS ahead is right. */
+#define ALS_FETCH_ROWS 8
+void als_fetch_ahead(const als_task *t, const als_history *h, size_t j);
+
 /* als_iterate.c: x[factors (+1)] is improved; both return by how much it is better than 0. */
 #define ALS_BLOCK 64 /* factors in a block */
 double als_cg(const als_task *t, const als_history *h, int steps, als_scratch *s,

@@ -30,27 +30,32 @@
 /* ---- conjugate gradients ---------------------------------------------------------------------- */
 
 /* h_j . x, and to += f h_j, with the bias' column of ones. */
-static float row_dot(const als_task *t, uint32_t row, const float *x) {
+static inline float row_dot(const rec_kernels *v, const als_task *t, uint32_t row,
+                            const float *x) {
     size_t dim = t->fixed->dim;
-    return vec_kernels()->dot(mat_row(t->fixed, row), x, dim) + (t->bias ? x[dim] : 0);
+    return v->dot(mat_row(t->fixed, row), x, dim) + (t->bias ? x[dim] : 0);
 }
 
-static void row_add(const als_task *t, uint32_t row, float f, float *to) {
+static inline void row_add(const rec_kernels *v, const als_task *t, uint32_t row,
+                           float f, float *to) {
     size_t dim = t->fixed->dim;
-    vec_kernels()->axpy(to, f, mat_row(t->fixed, row), dim);
+    v->axpy(to, f, mat_row(t->fixed, row), dim);
     if (t->bias) to[dim] += f;
 }
 
 /* r = H'c - (D + H'WH) x; returns 2 c'Hx - x'(D + H'WH)x, by how much x is better than 0. */
 static double residual(const als_task *t, const als_history *h, const float *d,
                        const float *x, float *r) {
+    const rec_kernels *v = vec_kernels();
     size_t dim = als_n_unknown(t);
     double gain = 0;
     memset(r, 0, dim * sizeof *r);
+    for (size_t j = 0; j < h->n && j < ALS_FETCH_ROWS; j++) als_fetch_ahead(t, h, j);
     for (size_t j = 0; j < h->n; j++) {
+        als_fetch_ahead(t, h, j + ALS_FETCH_ROWS);
         float w = als_weight(h->weight[j]), c = als_pull(t, h, j);
-        float s = row_dot(t, h->row[j], x);
-        row_add(t, h->row[j], c - w * s, r);
+        float s = row_dot(v, t, h->row[j], x);
+        row_add(v, t, h->row[j], c - w * s, r);
         gain += (double)c * s;
     }
     for (size_t k = 0; k < dim; k++) {
@@ -62,6 +67,7 @@ static double residual(const als_task *t, const als_history *h, const float *d,
 
 double als_cg(const als_task *t, const als_history *h, int steps, als_scratch *s,
               float *x) {
+    const rec_kernels *v = vec_kernels();
     size_t dim = als_n_unknown(t), part = s->n_vec / 4;
     float *d = s->vec, *r = d + part, *p = r + part, *q = p + part;
     if (h->n == 0) {
@@ -78,8 +84,8 @@ double als_cg(const als_task *t, const als_history *h, int steps, als_scratch *s
         double curve = 0, next = 0;
         for (size_t k = 0; k < dim; k++) q[k] = d[k] * p[k];
         for (size_t j = 0; j < h->n; j++)
-            row_add(t, h->row[j], als_weight(h->weight[j]) * row_dot(t, h->row[j], p),
-                    q);
+            row_add(v, t, h->row[j],
+                    als_weight(h->weight[j]) * row_dot(v, t, h->row[j], p), q);
         for (size_t k = 0; k < dim; k++) curve += (double)p[k] * q[k];
         double a = rho / curve;
         if (!(curve > 0) || !isfinite(a)) break;
@@ -152,13 +158,14 @@ static double solve_block(const als_task *t, const als_history *h, const block *
 }
 
 double als_blocks(const als_task *t, const als_history *h, als_scratch *s, float *x) {
+    const rec_kernels *v = vec_kernels();
     size_t dim = als_n_unknown(t), part = s->n_vec / 4;
     if (h->n <= als_short_limit(t)) return als_solve(t, h, s, x);
     als_diagonal(t, h->lambda, s->vec);
     double gain = residual(t, h, s->vec, x, s->vec + part);
     for (size_t j = 0; j < h->n; j++)
         s->left[j] =
-            als_pull(t, h, j) - als_weight(h->weight[j]) * row_dot(t, h->row[j], x);
+            als_pull(t, h, j) - als_weight(h->weight[j]) * row_dot(v, t, h->row[j], x);
     for (size_t begin = 0; begin < dim; begin += ALS_BLOCK) {
         size_t n = dim - begin < ALS_BLOCK ? dim - begin : ALS_BLOCK;
         block b = {begin, n, spd_pad(n), spd_stride(n)};

@@ -31,7 +31,6 @@
 
 #include <math.h>
 
-#define ALS_FETCH_ROWS   8
 #define ALS_FETCH_FLOATS 128 /* the processor sees the rest of a long row coming */
 /* Confidences are cut to this range: beyond it single precision no longer tells a history row
  * that is all-important from one that does not count. */
@@ -83,7 +82,7 @@ void als_scratch_clear(als_scratch *s) {
 
 /* Rows lie all over the fixed side, and waiting for them takes longer than the arithmetic: ask
  * for row j of the history some rows before it is read. */
-static void fetch_ahead(const als_task *t, const als_history *h, size_t j) {
+void als_fetch_ahead(const als_task *t, const als_history *h, size_t j) {
 #if defined(__GNUC__)
     if (j >= h->n) return;
     const float *row = mat_row(t->fixed, h->row[j]);
@@ -172,7 +171,7 @@ static void gather_columns(const als_task *t, const als_history *h, const float 
         quad q;
         for (size_t i = 0; i < 4; i++) {
             bool is_row = j + i < h->n;
-            fetch_ahead(t, h, j + i + ALS_FETCH_ROWS);
+            als_fetch_ahead(t, h, j + i + ALS_FETCH_ROWS);
             q.row[i] = mat_row(t->fixed, h->row[is_row ? j + i : 0]);
             q.scale[i] = is_row ? root_weight(h->weight[j + i]) : 0;
         }
@@ -226,7 +225,7 @@ static void build_dense(const als_task *t, const als_history *h, als_scratch *s,
         size_t rows = h->n - begin < ALS_BLOCK_ROWS ? h->n - begin : ALS_BLOCK_ROWS;
         for (size_t j = 0; j < rows; j++) {
             const float *row = mat_row(t->fixed, h->row[begin + j]);
-            fetch_ahead(t, h, begin + j + ALS_FETCH_ROWS);
+            als_fetch_ahead(t, h, begin + j + ALS_FETCH_ROWS);
             float w = root_weight(h->weight[begin + j]), *out = s->panel + j * ld;
             for (size_t k = 0; k < factors; k++) out[k] = w * row[k];
             for (size_t k = factors; k < n; k++) out[k] = 0;
