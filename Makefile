@@ -131,7 +131,7 @@ $(BUILD)/bench/%: tests/bench/%.c $(BUILD)/libpure.a
 # Kernels may reassociate sums (not the reference); nothing may flush denormals.
 $(BUILD)/ext/core/vec_avx2.o $(BUILD)/ext/core/vec_avx512.o $(BUILD)/ext/core/vec_neon.o: \
   CFLAGS += -fassociative-math -fno-signed-zeros -fno-trapping-math -ffp-contract=fast
-$(BUILD)/ext/model/topdot.o: CFLAGS += -ffp-contract=fast
+$(BUILD)/ext/model/topdot.o $(BUILD)/ext/model/spd.o: CFLAGS += -ffp-contract=fast
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D) && echo "  CC   $<"
 	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
