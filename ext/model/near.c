@@ -46,7 +46,8 @@ static float largest_element(const mat *m) {
     float most = 0;
     for (size_t i = 0; i < m->n_rows; i++) {
         const float *row = mat_row(m, i);
-        for (uint32_t k = 0; k < m->dim; k++) most = fmaxf(most, fabsf(row[k]));
+        for (uint32_t k = 0; k < m->dim; k++)
+            if (fabsf(row[k]) > most) most = fabsf(row[k]);
     }
     return most;
 }

@@ -460,6 +460,7 @@ struct sq_view {
     sq_batch *
         batch; /* histories, once several users were asked for without an index; or NULL */
     size_t n_asked;
+    struct sq_map *map; /* of sq_block.c, once it was needed; or NULL */
     double liked_value; /* explicit: the rating that an item of `history` stands for */
     double trained_at;  /* unix seconds, 0 = never */
     int64_t trained_rows;
@@ -587,11 +588,7 @@ typedef struct sq_block {
     size_t k;            /* rows a user, at most */
     sq_block_user *user; /* [cap] owned; n of them are in use */
     size_t n, cap;
-    uint32_t *place; /* [items of the model] owned: place of the item in tie_item */
-    uint32_t *cold;  /* [n_cold] owned: items of which the model has no row */
-    size_t n_cold;
-    bool is_exact; /* set after init: do not ask the index */
-    bool is_same;  /* items of the model and of the catalogue have the same numbers */
+    const struct sq_map *map; /* of the view; NULL where no user needs it */
 } sq_block;
 rec_status sq_block_init(sq_block *b, sq_view *v, size_t k, rec_err *err);
 /* Room for one more: *out is cleared, the caller fills key, profile and allowed. */
@@ -599,7 +596,8 @@ rec_status sq_block_add(sq_block *b, const rec_key *key, sq_block_user **out,
                         rec_err *err);
 /* The lists of all users, on all cores: what sq_score and sq_rank would give each of them. */
 rec_status sq_block_score(sq_block *b, rec_run *run, rec_err *err);
-void sq_block_empty(sq_block *b); /* no users */
+void sq_map_free(struct sq_map *m); /* NULL is fine */
+void sq_block_empty(sq_block *b);   /* no users */
 /* Is a list of k rows found by an index, so that a block of one user is worth it? */
 bool sq_block_has_index(const sq_view *v, int64_t k);
 /* The k items most similar to one, by the index (sq_block_has_index, and v->model->ops->vectors says cosine):

@@ -45,8 +45,6 @@ void sq_block_empty(sq_block *b) {
 void sq_block_clear(sq_block *b) {
     sq_block_empty(b);
     rec_free(b->user);
-    rec_free(b->place);
-    rec_free(b->cold);
     memset(b, 0, sizeof *b);
 }
 
@@ -86,38 +84,61 @@ static bool has_sweep(const sq_view *v) {
 }
 
 static bool uses_near(const sq_block *b) {
-    return !b->is_exact && sq_block_has_index(b->view, (int64_t)b->k);
+    return sq_block_has_index(b->view, (int64_t)b->k);
 }
 
-static void map_items(sq_block *b, size_t n_model) {
-    const sq_view *v = b->view;
+/* Numbers of the model against those of the catalogue, made once for a view. */
+struct sq_map {
+    uint32_t *place; /* [items of the model] owned: place of the item in tie_item */
+    uint32_t *cold;  /* [n_cold] owned: places of items of which the model has no row */
+    size_t n_cold;
+    bool is_same; /* the numbers are the same */
+};
+
+void sq_map_free(struct sq_map *m) {
+    if (!m) return;
+    rec_free(m->place);
+    rec_free(m->cold);
+    rec_free(m);
+}
+
+static void fill_map(struct sq_map *map, const sq_view *v, size_t n_model) {
     size_t n = catalog_n_items(v->items);
-    b->is_same = n == n_model;
-    for (size_t i = 0; i < n_model; i++) b->place[i] = (uint32_t)(n + i); /* deleted */
+    map->is_same = n == n_model;
+    for (size_t i = 0; i < n_model; i++)
+        map->place[i] = (uint32_t)(n + i); /* deleted */
     for (uint32_t at = 0; at < n; at++) {
         uint32_t item = v->tie_item[at], m = v->model_item[item];
-        if (m != item) b->is_same = false;
+        if (m != item) map->is_same = false;
         if (m < n_model)
-            b->place[m] = at;
+            map->place[m] = at;
         else
-            b->cold[b->n_cold++] = at;
+            map->cold[map->n_cold++] = at;
     }
+}
+
+static rec_status make_map(sq_view *v, rec_err *err) {
+    size_t n_model = v->model->ops->n_items(v->model);
+    struct sq_map *map = rec_zeros(1, sizeof *map);
+    if (!map) return rec_nomem(err);
+    map->place = rec_array(n_model, sizeof *map->place);
+    map->cold = rec_array(catalog_n_items(v->items), sizeof *map->cold);
+    if (!map->place || !map->cold) {
+        sq_map_free(map);
+        return rec_nomem(err);
+    }
+    fill_map(map, v, n_model);
+    v->map = map;
+    return REC_OK;
 }
 
 rec_status sq_block_init(sq_block *b, sq_view *v, size_t k, rec_err *err) {
     size_t n = catalog_n_items(v->items);
     *b = (sq_block){.view = v, .k = k < n ? k : n};
     rec_status s = sq_view_require_trained(v, err);
-    if (s != REC_OK || !(has_sweep(v) || v->near)) return s;
-    size_t n_model = v->model->ops->n_items(v->model);
-    b->place = rec_array(n_model, sizeof *b->place);
-    b->cold = rec_array(n, sizeof *b->cold);
-    if (b->place && b->cold) {
-        map_items(b, n_model);
-        return REC_OK;
-    }
-    sq_block_clear(b);
-    return rec_nomem(err);
+    if (s == REC_OK && !v->map && (has_sweep(v) || v->near)) s = make_map(v, err);
+    b->map = v->map;
+    return s;
 }
 
 /* ---- what every user asks ----------------------------------------------------------------------------------- */
@@ -165,11 +186,11 @@ static rec_status map_allowed(const sq_view *v, const bitmap *from, bitmap *to,
 /* Items without a row share one score; they stand in `cold` in the order of ties. */
 static void push_cold(const sq_block *b, const model_query *q, sq_block_user *u) {
     const rec_model *m = b->view->model;
-    if (!b->n_cold) return;
+    if (!b->map->n_cold) return;
     float score = m->ops->cold_score ? m->ops->cold_score(m, q) : 0;
     if (!isfinite(score)) score = 0;
-    for (size_t i = 0, n = 0; i < b->n_cold && n < b->k; i++) {
-        uint32_t place = b->cold[i];
+    for (size_t i = 0, n = 0; i < b->map->n_cold && n < b->k; i++) {
+        uint32_t place = b->map->cold[i];
         if (!bitmap_has(&u->allowed, b->view->tie_item[place])) continue;
         topk_push(&u->found, -score, place);
         n++;
@@ -185,14 +206,15 @@ static rec_status push_near(const sq_block *b, const ask_one *a, sq_block_user *
     float *x = rec_array(m->ops->vectors(m, &metric)->dim, sizeof *x);
     uint32_t *item = rec_array(want, sizeof *item);
     float *score = rec_array(want, sizeof *score);
-    near_query q = {
-        .direction = x, .allowed = b->is_same ? &u->allowed : &a->model, .n = want};
+    near_query q = {.direction = x,
+                    .allowed = b->map->is_same ? &u->allowed : &a->model,
+                    .n = want};
     rec_status s = x && item && score ? REC_OK : rec_nomem(err);
     if (s == REC_OK) s = m->ops->direction(m, &a->asked.q, x, err);
     if (s == REC_OK) s = near_find(b->view->near, &q, item, &n, err);
     if (s == REC_OK) s = m->ops->score(m, &a->asked.q, item, n, score, err);
     for (size_t i = 0; s == REC_OK && i < n; i++)
-        if (isfinite(score[i])) topk_push(&u->found, -score[i], b->place[item[i]]);
+        if (isfinite(score[i])) topk_push(&u->found, -score[i], b->map->place[item[i]]);
     rec_free(x);
     rec_free(item);
     rec_free(score);
@@ -214,7 +236,7 @@ static rec_status ask_users(void *ctx, size_t begin, size_t end, int worker,
         if (s != REC_OK) break;
         a->is_known = v->model->ops->knows(v->model, &a->asked.q);
         if (!a->is_known) continue;
-        if (!w->b->is_same) s = map_allowed(v, &u->allowed, &a->model, err);
+        if (!w->b->map->is_same) s = map_allowed(v, &u->allowed, &a->model, err);
         if (s == REC_OK) push_cold(w->b, &a->asked.q, u);
         if (s == REC_OK && uses_near(w->b)) s = push_near(w->b, a, u, err);
     }
@@ -236,10 +258,10 @@ static rec_status sweep(work *w, rec_run *run, rec_err *err) {
         sq_block_user *u = &w->b->user[i];
         w->who[w->n_sweep] = i;
         w->query[w->n_sweep] = w->ask[i].asked.q;
-        w->allowed[w->n_sweep] = w->b->is_same ? u->allowed : w->ask[i].model;
+        w->allowed[w->n_sweep] = w->b->map->is_same ? u->allowed : w->ask[i].model;
         w->found[w->n_sweep++] = u->found;
     }
-    model_best best = {w->query, w->allowed, w->b->place, w->found, w->n_sweep};
+    model_best best = {w->query, w->allowed, w->b->map->place, w->found, w->n_sweep};
     rec_status s = w->n_sweep ? v->model->ops->best(v->model, &best, run, err) : REC_OK;
     for (size_t j = 0; j < w->n_sweep; j++) w->b->user[w->who[j]].found = w->found[j];
     return s;
@@ -329,7 +351,7 @@ rec_status sq_block_similar(sq_view *v, uint32_t item, const bitmap *allowed, si
     for (size_t i = 0; s == REC_OK && i < n; i++) {
         float x = vec_kernels()->dot(mat_row(rows, found[i]), q.direction, rows->dim);
         x = !isfinite(x) ? 0 : x > 1 ? 1 : x < -1 ? -1 : x;
-        topk_push(out, -x, b.place[found[i]]);
+        topk_push(out, -x, b.map->place[found[i]]);
     }
     sq_block_clear(&b);
     bitmap_clear(&mapped);
