@@ -5,6 +5,8 @@
  *
  *   cf --rmse [--data DIR] [--threads N] ALGORITHM [option=value ...]
  *
+ *   cf --reference [--every N] [--threads N] als [option=value ...]
+ *
  *   algorithm,options,recall@20,ndcg@20,fit_s,score_s,model_bytes,saved_bytes,fit_cpu_s,score_cpu_s
  *
  * DIR (default ../shared/data/gowalla) holds train.txt and test.txt, a line per user: `user item
@@ -19,6 +21,9 @@
  * --grow N  fits without the last N percent of the rows of a random choice of rows, then again
  *           with all of them and the first model as `previous`; prints the second fit, then the
  *           fit from nothing, and a third line: the share of top 20 on which the two agree.
+ * --reference  the rows of every N-th user, fitted by als as it is and by als_reference.c (plain
+ *           Cholesky, a row after the other, on one thread): CPU seconds of both, how many times
+ *           faster, and the largest difference of a score over the largest score.
  * --rmse    explicit ratings: DIR (default ../shared/data/ml-latest-small) holds ratings.csv. Five
  *           folds, the fold of a row a hash of its user and its place in the file; each is
  *           predicted from the four others. Lines `name,options,rmse`: the mean of all ratings, the
@@ -44,7 +49,7 @@ typedef struct rows {
 } rows;
 typedef struct setup {
     const char *dir, *algorithm;
-    bool valid, rmse;
+    bool valid, rmse, reference;
     int threads;
     size_t every, grow;
     uint64_t seed;
@@ -299,6 +304,45 @@ static void measure(const setup *s, const model_options *o, const char *options,
     free(l.ndcg);
 }
 
+static void measure_reference(const setup *s, const model_options *o,
+                              const char *options, const rows *train,
+                              uint32_t n_items) {
+    rows some = {0};
+    dataset d;
+    rec_err err = {0};
+    uint32_t n_users = 0;
+    for (size_t i = 0; i < train->n; i++)
+        if (train->a[i].user % s->every == 0)
+            add_row(&some, train->a[i].user / (uint32_t)s->every, train->a[i].item);
+    n_users = some.n ? some.a[some.n - 1].user + 1 : 0;
+    build(&some, n_users, n_items, &d);
+    cost fast;
+    rec_model *m = fit(s, &d, o, NULL, &fast), *plain = NULL;
+    model_fit_args a = {.data = &d, .options = o, .seed = s->seed};
+    double start = cpu_seconds(), most = 0, largest = 0;
+    if (als_fit_reference(&a, &plain, &err)) die("reference", &err);
+    double slow = cpu_seconds() - start;
+    float *x = room(sizeof *x * n_items), *y = room(sizeof *y * n_items);
+    for (uint32_t u = 0; u < n_users; u += n_users / 100 + 1) {
+        model_query q = query_of(&d, u);
+        if (m->ops->score(m, &q, NULL, n_items, x, &err) ||
+            plain->ops->score(plain, &q, NULL, n_items, y, &err))
+            die("score", &err);
+        for (uint32_t i = 0; i < n_items; i++) {
+            most = fmax(most, fabs((double)x[i] - y[i]));
+            largest = fmax(largest, fabs(y[i]));
+        }
+    }
+    printf("als,%s,%.2f\nreference,%s,%.2f\ntimes,,%.1f\ndifference,,%.1e\n", options,
+           fast.cpu, options, slow, slow / fast.cpu, most / largest);
+    m->ops->close(m);
+    plain->ops->close(plain);
+    dataset_clear(&d);
+    free(some.a);
+    free(x);
+    free(y);
+}
+
 /* ---- explicit ratings ---------------------------------------------------------------------------- */
 
 #define FOLDS     5
@@ -432,15 +476,20 @@ static void measure_rmse(const setup *s, const model_options *o, const char *opt
     free(r.a);
 }
 
-static const char usage[] = "usage: cf [--data DIR] [--valid] [--rmse] [--threads N] "
-                            "[--seed N] [--every N] [--grow N] "
-                            "ALGORITHM [option=value ...]";
+static const char usage[] =
+    "usage: cf [--data DIR] [--valid] [--rmse] [--reference] [--threads N] "
+    "[--seed N] [--every N] [--grow N] "
+    "ALGORITHM [option=value ...]";
 
 static int read_flags(int argc, char **argv, setup *s) {
     int i = 1;
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         if (strcmp(argv[i], "--valid") == 0) {
             s->valid = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--reference") == 0) {
+            s->reference = true;
             continue;
         }
         if (strcmp(argv[i], "--rmse") == 0) {
@@ -505,7 +554,10 @@ int main(int argc, char **argv) {
     count_keys(&held, &n_users, &n_items);
     dataset test;
     build(&held, n_users, n_items, &test);
-    measure(&s, &o, options ? options : "", &train, &test);
+    if (s.reference)
+        measure_reference(&s, &o, options ? options : "", &train, n_items);
+    else
+        measure(&s, &o, options ? options : "", &train, &test);
     rec_free(options);
     options_clear(&o);
     dataset_clear(&test);
