@@ -63,4 +63,13 @@ rec_status graph_alloc_factors(graph *m, uint32_t factors, rec_err *err);
 /* From m->users and its counts: the item side, degrees, norms, and what enters and leaves. */
 rec_status graph_finish_edges(graph *m, rec_err *err);
 void graph_finish_factors(graph *m);
+bool graph_has_linear(const graph *m);
+double graph_ideal_weight(const graph *m); /* of the ideal part in the score */
+bool graph_sharpens(const graph *m);
+/* How much row j of a history puts into the filter; 0 for items without edges. */
+float graph_asked(const graph *m, const model_query *q, size_t j);
+
+/* graph_block.c: graph_ops.best */
+rec_status graph_best(const rec_model *model, const model_best *b, rec_run *run,
+                      rec_err *err);
 #endif

@@ -234,11 +234,10 @@ static void sharpen(const graph *m, graph_room *r, float *y) {
     }
 }
 
-static bool has_linear(const graph *m) {
+bool graph_has_linear(const graph *m) {
     return m->filter != GRAPH_IDEAL;
 }
-/* The weight of the ideal part in the score. */
-static double ideal_weight(const graph *m) {
+double graph_ideal_weight(const graph *m) {
     return m->filter == GRAPH_LINEAR ? 0 : m->filter == GRAPH_IDEAL ? 1 : m->ideal;
 }
 
@@ -249,10 +248,11 @@ static void blur(const graph *m, graph_room *r, const float *from, bool back,
     float *const *enter = (float *const *)(back ? m->leave : m->enter);
     float *const *leave = (float *const *)(back ? m->enter : m->leave);
     const rec_kernels *k = vec_kernels();
-    float w = (float)ideal_weight(m);
+    float w = (float)graph_ideal_weight(m);
     memset(r->out, 0, m->n_items * sizeof *r->out);
-    if (has_linear(m)) hop(m, from, enter[0], r->user, r->out);
-    for (size_t i = 0; has_linear(m) && i < m->n_items; i++) r->out[i] *= leave[0][i];
+    if (graph_has_linear(m)) hop(m, from, enter[0], r->user, r->out);
+    for (size_t i = 0; graph_has_linear(m) && i < m->n_items; i++)
+        r->out[i] *= leave[0][i];
     if (!(w > 0) || !m->factors) return;
     project(m, from, enter[1], r->sum);
     for (size_t j = 0; j < (some ? n_some : m->n_items); j++) {
@@ -269,18 +269,18 @@ static uint32_t graph_n_items(const rec_model *m) {
     return graph_self(m)->n_items;
 }
 
-static float asked(const graph *m, const model_query *q, size_t j) {
+float graph_asked(const graph *m, const model_query *q, size_t j) {
     if (q->item[j] >= m->n_items || !(m->degree[q->item[j]] > 0)) return 0;
     return graph_strength(m, q->weight[j], q->value[j]);
 }
 
 static bool graph_knows(const rec_model *model, const model_query *q) {
     for (size_t j = 0; j < q->n; j++)
-        if (asked(graph_self(model), q, j) > 0) return true;
+        if (graph_asked(graph_self(model), q, j) > 0) return true;
     return false;
 }
 
-static bool sharpens(const graph *m) {
+bool graph_sharpens(const graph *m) {
     return m->filter == GRAPH_BSPM && m->sharpen > 0;
 }
 
@@ -294,13 +294,13 @@ static rec_status graph_score(const rec_model *model, const model_query *q,
     rec_status st = room_init(&r, m, err);
     if (st) return st;
     for (size_t j = 0; j < q->n; j++) {
-        float x = asked(m, q, j);
+        float x = graph_asked(m, q, j);
         if (x != 0) r.in[q->item[j]] = x;
     }
     /* A repeated item would count twice in a part of the items. */
-    bool whole = sharpens(m) || !items || n > 1;
+    bool whole = graph_sharpens(m) || !items || n > 1;
     blur(m, &r, r.in, false, whole ? NULL : items, n);
-    if (sharpens(m)) sharpen(m, &r, r.out);
+    if (graph_sharpens(m)) sharpen(m, &r, r.out);
     for (size_t i = 0; i < n; i++) {
         uint32_t item = items ? items[i] : (uint32_t)i;
         if (item < m->n_items && m->degree[item] > 0 && isfinite(r.out[item]))
@@ -325,11 +325,11 @@ static rec_status graph_explain(const rec_model *model, const model_query *q,
     if (!st && !from) st = rec_nomem(err);
     if (!st) {
         from[item] = 1;
-        if (sharpens(m)) sharpen(m, &r, from);
+        if (graph_sharpens(m)) sharpen(m, &r, from);
         blur(m, &r, from, true, NULL, 0);
     }
     for (size_t j = 0; !st && j < q->n; j++) {
-        float x = asked(m, q, j);
+        float x = graph_asked(m, q, j);
         if (x == 0) continue;
         double share = (double)x * r.out[q->item[j]];
         st = fn(ctx, "item", q->item[j], NULL, 0, isfinite((float)share) ? share : 0,
@@ -606,6 +606,7 @@ const rec_model_ops graph_ops = {
     .n_items = graph_n_items,
     .knows = graph_knows,
     .score = graph_score,
+    .best = graph_best,
     .similar = graph_similar,
     .explain = graph_explain,
     .cold_score = graph_cold_score,

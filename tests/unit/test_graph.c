@@ -391,6 +391,53 @@ static void test_warm(void) {
     dataset_clear(&turned);
 }
 
+/* A list of a block is that of the user alone, bit for bit. */
+static void test_block(void) {
+    static const char *const filter[] = {"linear", "ideal", "gfcf", "bspm"};
+    rec_err err = {0};
+    dataset d;
+    enum { N_USERS = 37, N_ITEMS = 70, K = 9 };
+    uint32_t place[N_ITEMS];
+    CHECK(!make_groups(FEEDBACK_IMPLICIT, N_USERS, N_ITEMS, 3, &d, &err));
+    for (size_t j = 0; j < d.n; j += 4) d.weight[j] = j % 3 ? 2 : -1;
+    for (uint32_t i = 0; i < N_ITEMS; i++) place[i] = (i * 3) % N_ITEMS;
+    for (int f = 0; f < 4; f++) {
+        const char *const set[] = {"filter", filter[f], "factors", "7", NULL};
+        rec_run run = {.n_threads = 2};
+        rec_model *m = fit_model(&graph_ops, &d, set, NULL);
+        model_query q[N_USERS];
+        bitmap allowed[N_USERS];
+        topk found[N_USERS];
+        float out[N_ITEMS];
+        for (uint32_t u = 0; u < N_USERS; u++) {
+            q[u] = user_query(&d, u);
+            CHECK(!bitmap_init(&allowed[u], N_ITEMS, true, &err));
+            bitmap_unset(&allowed[u], u);
+            CHECK(!topk_init(&found[u], K, &err));
+        }
+        model_best b = {q, allowed, place, found, N_USERS};
+        CHECK(!graph_ops.best(m, &b, &run, &err));
+        for (uint32_t u = 0; u < N_USERS; u++) {
+            topk want;
+            CHECK(!topk_init(&want, K, &err));
+            CHECK(!m->ops->score(m, &q[u], NULL, N_ITEMS, out, &err));
+            for (uint32_t i = 0; i < N_ITEMS; i++)
+                if (bitmap_has(&allowed[u], i)) topk_push(&want, -out[i], place[i]);
+            topk_sort(&want);
+            topk_sort(&found[u]);
+            CHECK(want.n == found[u].n);
+            for (size_t k = 0; k < want.n; k++)
+                CHECK(want.a[k].id == found[u].a[k].id &&
+                      want.a[k].value == found[u].a[k].value);
+            topk_clear(&want);
+            topk_clear(&found[u]);
+            bitmap_clear(&allowed[u]);
+        }
+        graph_close(m);
+    }
+    dataset_clear(&d);
+}
+
 static bool stop_now(void *ctx) {
     return ++*(int *)ctx > 2;
 }
@@ -438,6 +485,7 @@ int main(void) {
     rec_set_allocator(&libc);
     test_threads();
     test_warm();
+    test_block();
     test_interrupt();
     return UNIT_END();
 }
