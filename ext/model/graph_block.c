@@ -3,7 +3,8 @@
  *     lanes      user 0 .. user 15 of a block lie side by side:  float[n_items][16], float[n_users][16]
  *
  * A walk over the edges waits for memory, not for arithmetic: an edge fetches one line of a cache for one
- * user, and the same line holds sixteen. So one walk serves a block, at about three times the cost of one user.
+ * user, and the same line holds sixteen. So one walk serves a block, at about three times the cost of one user. That holds for
+ * sharpening, which goes over all edges; the filters without go over few, and users are asked one by one.
  *
  * Invariants
  *   I1  A lane sees the sums of graph_model.c in the same order; what a lane does not have is a 0 that is added.
@@ -144,21 +145,41 @@ static void filter_block(const graph *m, const model_query *q, size_t n, lanes *
     if (graph_sharpens(m)) sharpen_lanes(m, r);
 }
 
+/* A user of the block at a time: without sharpening the walk is short, and lanes would lengthen it. */
+static rec_status push_alone(const block_job *job, size_t u, float *score,
+                             rec_err *err) {
+    const graph *m = job->m;
+    rec_status st =
+        graph_ops.score(&m->base, &job->b->query[u], NULL, m->n_items, score, err);
+    for (uint32_t i = 0; !st && i < m->n_items; i++)
+        if (bitmap_has(&job->b->allowed[u], i))
+            topk_push(&job->b->found[u], -score[i], job->b->place[i]);
+    return st;
+}
+
+static void push_lane(const block_job *job, size_t u, const float *score) {
+    const graph *m = job->m;
+    for (uint32_t i = 0; i < m->n_items; i++) {
+        if (!bitmap_has(&job->b->allowed[u], i)) continue;
+        float x = score[(size_t)i * LANES];
+        if (!(m->degree[i] > 0) || !isfinite(x)) x = 0;
+        topk_push(&job->b->found[u], -x, job->b->place[i]);
+    }
+}
+
 static rec_status best_piece(void *ctx, size_t begin, size_t end, int worker,
                              rec_err *err) {
     const block_job *job = ctx;
-    const graph *m = job->m;
     lanes *r = &job->room[worker];
-    (void)err;
-    filter_block(m, job->b->query + begin, end - begin, r);
-    for (size_t u = begin; u < end; u++)
-        for (uint32_t i = 0; i < m->n_items; i++) {
-            if (!bitmap_has(&job->b->allowed[u], i)) continue;
-            float x = r->out[(size_t)i * LANES + (u - begin)];
-            if (!(m->degree[i] > 0) || !isfinite(x)) x = 0;
-            topk_push(&job->b->found[u], -x, job->b->place[i]);
-        }
-    return REC_OK;
+    bool sharpens = graph_sharpens(job->m);
+    rec_status st = REC_OK;
+    if (sharpens) filter_block(job->m, job->b->query + begin, end - begin, r);
+    for (size_t u = begin; u < end && !st; u++)
+        if (sharpens)
+            push_lane(job, u, r->out + (u - begin));
+        else
+            st = push_alone(job, u, r->out, err);
+    return st;
 }
 
 rec_status graph_best(const rec_model *model, const model_best *b, rec_run *run,

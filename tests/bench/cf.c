@@ -17,6 +17,7 @@
  *
  * --valid   train without the last tenth of each user's rows (rounded up, in the order of the
  *           file; a lone row stays in training) and test on that tenth; test.txt is not read.
+ * --one     asks for one user after the other, where batches would be faster.
  * --every N evaluates every N-th user only.
  * --grow N  fits without the last N percent of the rows of a random choice of rows, then again
  *           with all of them and the first model as `previous`; prints the second fit, then the
@@ -49,7 +50,7 @@ typedef struct rows {
 } rows;
 typedef struct setup {
     const char *dir, *algorithm;
-    bool valid, rmse, reference;
+    bool valid, rmse, reference, one;
     int threads;
     size_t every, grow;
     uint64_t seed;
@@ -194,6 +195,55 @@ static rec_status evaluate_users(void *ctx, size_t begin, size_t end, int worker
     return REC_OK;
 }
 
+/* place[i]: rank of item i by the hash of is_before; item[]: the other way round. */
+static int by_hash(const void *a, const void *b, void *ctx) {
+    (void)ctx;
+    return is_before(0, *(const uint32_t *)a, 0, *(const uint32_t *)b) ? -1 : 1;
+}
+
+#define BLOCK 512 /* users of one call of best */
+
+/* The same lists by the way of batches, for algorithms that have one. */
+static void evaluate_blocks(lists *l, rec_run *run) {
+    const dataset *d = l->d;
+    rec_err err = {0};
+    uint32_t *item = room(sizeof *item * d->n_items),
+             *place = room(sizeof *place * d->n_items), user[BLOCK];
+    model_query q[BLOCK];
+    bitmap allowed[BLOCK];
+    topk found[BLOCK];
+    for (uint32_t i = 0; i < d->n_items; i++) item[i] = i;
+    rec_sort(item, d->n_items, sizeof *item, by_hash, NULL);
+    for (uint32_t i = 0; i < d->n_items; i++) place[item[i]] = i;
+    for (uint32_t u = 0; u < d->n_users;) {
+        size_t n = 0;
+        for (; u < d->n_users && n < BLOCK; u++) {
+            l->recall[u] = l->ndcg[u] = NAN;
+            if (l->test_ptr[u + 1] == l->test_ptr[u] || u % l->every) continue;
+            q[n] = query_of(d, u);
+            if (bitmap_init(&allowed[n], d->n_items, true, &err) ||
+                topk_init(&found[n], TOP, &err))
+                die("score", &err);
+            for (size_t j = 0; j < q[n].n; j++) bitmap_unset(&allowed[n], q[n].item[j]);
+            user[n++] = u;
+        }
+        model_best b = {q, allowed, place, found, n};
+        if (l->m->ops->best(l->m, &b, run, &err)) die("best", &err);
+        for (size_t k = 0; k < n; k++) {
+            uint32_t *top = l->top + (size_t)user[k] * TOP;
+            size_t from = l->test_ptr[user[k]], to = l->test_ptr[user[k] + 1];
+            topk_sort(&found[k]);
+            for (size_t r = 0; r < found[k].n; r++) top[r] = item[found[k].a[r].id];
+            metrics_at(top, found[k].n, l->test + from, to - from, TOP,
+                       &l->recall[user[k]], &l->ndcg[user[k]]);
+            topk_clear(&found[k]);
+            bitmap_clear(&allowed[k]);
+        }
+    }
+    free(item);
+    free(place);
+}
+
 static double mean(const double *x, size_t n) {
     double sum = 0, count = 0;
     for (size_t i = 0; i < n; i++)
@@ -238,7 +288,9 @@ static void report(const setup *s, lists *l, const char *options, cost fitted) {
     rec_run run = {.n_threads = s->threads};
     rec_err err = {0};
     double start = rec_seconds(), cpu = cpu_seconds();
-    if (threads_for(&run, l->d->n_users, 64, evaluate_users, l, &err))
+    if (l->m->ops->best && !s->one)
+        evaluate_blocks(l, &run);
+    else if (threads_for(&run, l->d->n_users, 64, evaluate_users, l, &err))
         die("score", &err);
     double seconds = rec_seconds() - start;
     cpu = cpu_seconds() - cpu;
@@ -477,7 +529,7 @@ static void measure_rmse(const setup *s, const model_options *o, const char *opt
 }
 
 static const char usage[] =
-    "usage: cf [--data DIR] [--valid] [--rmse] [--reference] [--threads N] "
+    "usage: cf [--data DIR] [--valid] [--one] [--rmse] [--reference] [--threads N] "
     "[--seed N] [--every N] [--grow N] "
     "ALGORITHM [option=value ...]";
 
@@ -486,6 +538,10 @@ static int read_flags(int argc, char **argv, setup *s) {
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         if (strcmp(argv[i], "--valid") == 0) {
             s->valid = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--one") == 0) {
+            s->one = true;
             continue;
         }
         if (strcmp(argv[i], "--reference") == 0) {
