@@ -460,7 +460,8 @@ struct sq_view {
     sq_batch *
         batch; /* histories, once several users were asked for without an index; or NULL */
     size_t n_asked;
-    struct sq_map *map; /* of sq_block.c, once it was needed; or NULL */
+    struct sq_map *map;     /* of sq_block.c, once it was needed; or NULL */
+    struct sq_peers *peers; /* of sq_peers.c, likewise */
     double liked_value; /* explicit: the rating that an item of `history` stands for */
     double trained_at;  /* unix seconds, 0 = never */
     int64_t trained_rows;
@@ -605,6 +606,21 @@ bool sq_block_has_index(const sq_view *v, int64_t k);
 rec_status sq_block_similar(sq_view *v, uint32_t item, const bitmap *allowed, size_t k,
                             topk *out, rec_err *err);
 void sq_block_clear(sq_block *b);
+
+/* ---- sq_peers.c: users compared with users --------------------------------------------------------------- */
+
+/* The users of a view that has interactions, as they are now. *out == v->peers: the view keeps them, else they are
+ * the caller's (sq_peers_free). */
+typedef struct sq_peers sq_peers;
+rec_status sq_peers_open(sq_view *v, sq_peers **out, rec_err *err);
+const keyset *sq_peers_users(const sq_peers *p);
+/* *out (owned): everybody who shares an item with the user: negated cosine, number in sq_peers_users. NULL if there
+ * is no such user. */
+rec_status sq_peers_like(const sq_peers *p, const rec_key *who, topk_entry **out,
+                         size_t *n, rec_err *err);
+void sq_peers_free(sq_peers *p); /* NULL is fine */
+/* What a view came to keep: histories, maps, peers. */
+void sq_view_forget(sq_view *v);
 
 /* ---- sq_train.c --------------------------------------------------------------------------------------------- */
 

@@ -430,8 +430,7 @@ static void view_free(sq_view *v) {
     rec_free(v->model_item);
     rec_free(v->catalog_item);
     rec_free(v->tie_item);
-    sq_batch_free(v->batch);
-    sq_map_free(v->map);
+    sq_view_forget(v);
     loaded_unref(v->loaded);
     sq_cfg_clear(&v->cfg);
     rec_free(v->schema);

@@ -4,14 +4,7 @@
  *   rec_similar('movie_vec', 318, 10)    by a rec_index: the neighbours of the stored vector
  *   rec_similar_users('taste', 42, 10)   by what users did
  *
- * Users are compared by their rows, the same way for every algorithm: each user is a sparse
- * vector over items and the score is the cosine of two of them. Implicit: the entry is the
- * weight, log-damped. Explicit: the rating less the mean of all ratings, so that two users who
- * dislike the same films are alike as well.
- *
- *                 item 1   2   3   4
- *         42        .5  1.2      .3          cosine over shared items,
- *         43            1.0  .4  .9          norms over all items of each
+ * Users are compared by their rows, the same way for every algorithm (sq_peers.c).
  *
  * Invariants
  * I1. The item itself, and the user themself, are not in their own lists.
@@ -19,7 +12,7 @@
  * I3. A key outside the catalogue, an unknown user, or NULL: no rows.
  * I4. Ranks are 1, 2, 3 ... in descending score, ties in one fixed order.
  *
- * Cost: rec_similar O(items * dim); rec_similar_users reads the interactions once, O(rows).
+ * Cost: rec_similar O(items * dim), or a search of the index of a large content model; rec_similar_users O(rows).
  */
 #include "tf.h"
 
@@ -223,7 +216,9 @@ const tvf_def tf_similar_def = {
 
 typedef struct near_users {
     tvf_result base;
-    keyset *users; /* owned: who the numbers in `order` are */
+    sq_view *view;   /* owned reference */
+    sq_peers *peers; /* owned unless the view keeps them */
+    bool is_kept;
     ranking order; /* owned: value is the negated cosine */
     int64_t k, n;
 } near_users;
@@ -235,7 +230,7 @@ static bool users_next(tvf_result *base, cell *row, rec_status *status, rec_err 
     *status = REC_OK;
     if (r->k >= 0 && r->n >= r->k) return false;
     if (!ranking_next(&r->order, &e)) return false;
-    rec_key key = keyset_get(r->users, e.id);
+    rec_key key = keyset_get(sq_peers_users(r->peers), e.id);
     row[0] = sq_key_cell(&key);
     row[1] = cell_real(-(double)e.value);
     row[2] = cell_int(++r->n);
@@ -245,108 +240,39 @@ static bool users_next(tvf_result *base, cell *row, rec_status *status, rec_err 
 static void users_close(tvf_result *base) {
     near_users *r = (near_users *)base;
     ranking_clear(&r->order);
-    keyset_free(r->users);
+    if (!r->is_kept) sq_peers_free(r->peers);
+    if (r->view) sq_view_close(r->view);
     rec_free(r);
 }
 
-/* Entries of the user vectors, in place of weight. */
-static void entries(dataset *d) {
-    double mean = 0;
-    for (size_t i = 0; i < d->n; i++) mean += (double)d->value[i];
-    if (d->n) mean /= (double)d->n;
-    for (size_t i = 0; i < d->n; i++) {
-        double w = (double)d->weight[i];
-        double x = d->feedback == FEEDBACK_EXPLICIT ? w * ((double)d->value[i] - mean)
-                                                    : copysign(log1p(fabs(w)), w);
-        d->weight[i] = (float)x;
-    }
-}
-
-/* Cosine of `who` with every user that shares an item with them -> list[*n]. */
-static rec_status cosines(const dataset *d, uint32_t who, topk_entry *list, size_t *n,
-                          rec_err *err) {
-    *n = 0;
-    float *mine = rec_zeros(d->n_items, sizeof(float)); /* who, as a dense row */
-    if (!mine) return rec_nomem(err);
-    double norm = 0;
-    for (size_t i = d->ptr[who]; i < d->ptr[who + 1]; i++) {
-        mine[d->item[i]] = d->weight[i];
-        norm += (double)d->weight[i] * (double)d->weight[i];
-    }
-    for (uint32_t u = 0; u < d->n_users; u++) {
-        double dot = 0, other = 0;
-        if (u == who) continue; /* I1 */
-        for (size_t i = d->ptr[u]; i < d->ptr[u + 1]; i++) {
-            double x = (double)d->weight[i];
-            dot += x * (double)mine[d->item[i]];
-            other += x * x;
-        }
-        if (dot == 0) continue;
-        list[(*n)++] =
-            (topk_entry){.value = (float)(-dot / sqrt(norm * other)), .id = u};
-    }
-    rec_free(mine);
-    return REC_OK;
-}
-
-static rec_status users_rank(near_users *r, sq_conn *c, const sq_view *v,
-                             const rec_key *who, rec_err *err) {
-    sq_interactions rows = {0};
-    dataset d = {0};
-    rec_run run = {0};
-    sq_frame frame = {0};
+static rec_status users_rank(near_users *r, sq_view *v, const rec_key *who,
+                             rec_err *err) {
     topk_entry *list = NULL;
     size_t n = 0;
-    sq_run_init(c, &run, false);
-    rec_status s = sq_enter(c, &frame, v->schema, v->name, err);
-    if (s == REC_OK)
-        s = sq_source_interactions(c, v->schema, &v->cfg, v->user_affinity,
-                                   v->item_affinity, v->items, &r->users, &rows, &run,
-                                   err);
-    sq_leave(c, &frame);
-    if (s != REC_OK) goto done;
-    uint32_t number = keyset_find(r->users, who);
-    if (number == KEYS_NONE) goto done; /* I3: r->order is empty */
-    size_t n_users = keyset_count(r->users);
-    s = dataset_build(&v->cfg.signal, rows.row, rows.n, (uint32_t)n_users,
-                      (uint32_t)sq_view_n_items(v), &d, err);
-    if (s != REC_OK) goto done;
-    list = rec_array(n_users, sizeof *list);
-    if (!list) {
-        s = rec_nomem(err);
-        goto done;
-    }
-    entries(&d);
-    s = cosines(&d, number, list, &n, err);
-    if (s != REC_OK) goto done;
-    s = ranking_init(&r->order, list, n, err);
-    list = NULL; /* taken */
-done:
-    sq_run_finish(&run);
-    rec_free(list);
-    dataset_clear(&d);
-    rec_free(rows.row);
-    return s;
+    rec_status s = sq_peers_open(v, &r->peers, err);
+    if (s != REC_OK) return s;
+    r->is_kept = r->peers == v->peers;
+    s = sq_peers_like(r->peers, who, &list, &n, err);
+    return s == REC_OK && list ? ranking_init(&r->order, list, n, err) : s;
 }
 
 static rec_status similar_users_open(sq_conn *c, sqlite3_value **arg, tvf_result **out,
                                      rec_err *err) {
-    sq_view *view = NULL;
     tf_key user;
     *out = NULL;
     near_users *r = rec_zeros(1, sizeof *r);
     if (!r) return rec_nomem(err);
     r->base.next = users_next;
     r->base.close = users_close;
-    rec_status s = tf_view(c, "rec_similar_users", arg[0], &view, err);
+    rec_status s = tf_view(c, "rec_similar_users", arg[0], &r->view, err);
     if (s == REC_OK) s = tf_k("rec_similar_users", arg[2], &r->k, err);
-    const sq_view *v = s == REC_OK ? tf_with_interactions(view) : NULL;
+    /* The view itself or one of its members: not const in truth. */
+    sq_view *v = s == REC_OK ? (sq_view *)tf_with_interactions(r->view) : NULL;
     if (v)
         s = tf_read_key("rec_similar_users", "user", arg[1], v->user_affinity, &user,
                         err);
     if (s == REC_OK && v && user.is_key && r->k != 0)
-        s = users_rank(r, c, v, &user.key, err);
-    if (view) sq_view_close(view);
+        s = users_rank(r, v, &user.key, err); /* I3: else r->order is empty */
     if (s == REC_OK)
         *out = &r->base;
     else
