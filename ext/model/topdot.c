@@ -29,6 +29,8 @@
 #define TOPDOT_PIECE  ((size_t)1 << 26) /* multiply-adds of one piece, about */
 /* Fewer vectors than this are scored row by row: most of a panel would be empty. */
 #define TOPDOT_FEW 3
+/* A vector that may have less than this share of the rows is scored row by row, too. */
+#define TOPDOT_SPARSE (1. / 16)
 
 typedef struct topdot_strip {
     const float *panel, *limit; /* dim x TOPDOT_LANES; [TOPDOT_LANES] */
@@ -87,6 +89,7 @@ typedef struct sweep {
     double longest, most_bias;   /* over all rows: |row|, |bias| */
     float *panel;                /* [n_panels][dim][TOPDOT_LANES] owned */
     double *norm;                /* [n] owned: |x| */
+    bool *is_sparse;             /* [n] owned: see TOPDOT_SPARSE */
     topdot_hit *hit;             /* [n_threads][TOPDOT_STRIP * TOPDOT_LANES] owned */
 } sweep;
 
@@ -128,7 +131,11 @@ static void sweep_strip(const sweep *s, size_t panel, size_t row, size_t n,
     size_t n_lanes = t->n - first < TOPDOT_LANES ? t->n - first : TOPDOT_LANES;
     float limit[TOPDOT_LANES];
     for (size_t l = 0; l < TOPDOT_LANES; l++)
-        limit[l] = l < n_lanes ? limit_of(s, first + l) : INFINITY;
+        limit[l] =
+            l < n_lanes && !s->is_sparse[first + l] ? limit_of(s, first + l) : INFINITY;
+    size_t n_asked = 0;
+    for (size_t l = 0; l < n_lanes; l++) n_asked += limit[l] < INFINITY;
+    if (n_asked == 0) return;
     topdot_strip strip = {.panel = s->panel + panel * dim * TOPDOT_LANES,
                           .limit = limit,
                           .row = mat_row(t->rows, row),
@@ -154,6 +161,22 @@ static rec_status sweep_panels(void *ctx, size_t begin, size_t end, int worker,
     return REC_OK;
 }
 
+/* Only the allowed rows of a vector that may have few. */
+static rec_status sweep_sparse(void *ctx, size_t begin, size_t end, int worker,
+                               rec_err *err) {
+    const sweep *s = ctx;
+    (void)worker, (void)err;
+    for (size_t v = begin; v < end; v++) {
+        const bitmap *b = &s->t->allowed[v];
+        for (size_t w = 0; s->is_sparse[v] && w < (b->n_bit + 63) / 64; w++) {
+            uint64_t word = b->word[w];
+            for (size_t row = w * 64; word; row++, word >>= 1)
+                if (word & 1) look_at(s, v, (uint32_t)row);
+        }
+    }
+    return REC_OK;
+}
+
 static rec_status sweep_few(void *ctx, size_t begin, size_t end, int worker,
                             rec_err *err) {
     const sweep *s = ctx;
@@ -163,14 +186,20 @@ static rec_status sweep_few(void *ctx, size_t begin, size_t end, int worker,
     return REC_OK;
 }
 
-static void measure(sweep *s) {
+#define MEASURE_ROWS 4096 /* between two looks at the clock */
+
+static rec_status measure(sweep *s, rec_run *run, rec_err *err) {
     const topdot *t = s->t;
-    for (size_t i = 0; i < t->rows->n_rows; i++) {
-        s->longest = fmax(s->longest, vec_norm(mat_row(t->rows, i), t->rows->dim));
+    size_t dim = t->rows->dim;
+    rec_status st = REC_OK;
+    for (size_t i = 0; i < t->rows->n_rows && !st; i++) {
+        s->longest = fmax(s->longest, (double)vec_norm(mat_row(t->rows, i), dim));
         if (t->bias) s->most_bias = fmax(s->most_bias, fabs((double)t->bias[i]));
+        if (i % MEASURE_ROWS == 0) st = run_check(run, err);
     }
     for (size_t v = 0; v < t->n; v++)
-        s->norm[v] = vec_norm(t->x + v * t->stride, t->rows->dim);
+        s->norm[v] = (double)vec_norm(t->x + v * t->stride, dim);
+    return st;
 }
 
 static void fill_panels(sweep *s) {
@@ -191,16 +220,21 @@ static rec_status sweep_init(sweep *s, const topdot *t, rec_run *run, rec_err *e
     s->panel =
         rec_zeros(s->n_panels, (size_t)t->rows->dim * TOPDOT_LANES * sizeof *s->panel);
     s->norm = rec_zeros(t->n, sizeof *s->norm);
+    s->is_sparse = rec_zeros(t->n, sizeof *s->is_sparse);
     s->hit = rec_array((size_t)run_threads(run) * HITS, sizeof *s->hit);
-    if (!s->panel || !s->norm || !s->hit) return rec_nomem(err);
-    measure(s);
+    if (!s->panel || !s->norm || !s->is_sparse || !s->hit) return rec_nomem(err);
+    for (size_t v = 0; v < t->n; v++)
+        s->is_sparse[v] = (double)bitmap_count(&t->allowed[v]) <
+                          TOPDOT_SPARSE * (double)t->rows->n_rows;
     fill_panels(s);
-    return run_check(run, err);
+    return measure(s, run, err);
 }
 
 rec_status topdot_run(const topdot *t, rec_run *run, rec_err *err) {
     sweep s;
     rec_status st = sweep_init(&s, t, run, err);
+    if (st == REC_OK && t->n >= TOPDOT_FEW)
+        st = threads_for(run, t->n, TOPDOT_LANES, sweep_sparse, &s, err);
     size_t lanes = t->n < TOPDOT_FEW ? 1 : TOPDOT_PANELS * TOPDOT_LANES;
     size_t span = TOPDOT_PIECE / (lanes * t->rows->dim) + TOPDOT_STRIP;
     for (size_t n = t->rows->n_rows; st == REC_OK && s.begin < n; s.begin = s.end) {
@@ -211,6 +245,7 @@ rec_status topdot_run(const topdot *t, rec_run *run, rec_err *err) {
     }
     rec_free(s.panel);
     rec_free(s.norm);
+    rec_free(s.is_sparse);
     rec_free(s.hit);
     return st;
 }

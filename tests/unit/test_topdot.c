@@ -32,6 +32,13 @@ static float draw(shape kind, unsigned long long *s) {
     return kind == ZERO ? 0 : (float)u;
 }
 
+static void flip(bitmap *b, size_t i) {
+    if (bitmap_has(b, i))
+        bitmap_unset(b, i);
+    else
+        bitmap_set(b, i);
+}
+
 static void build(world *w, size_t n_rows, size_t n, uint32_t dim, shape kind) {
     unsigned long long s = 77 + n_rows * 31 + n;
     memset(w, 0, sizeof *w);
@@ -50,9 +57,9 @@ static void build(world *w, size_t n_rows, size_t n, uint32_t dim, shape kind) {
     }
     w->allowed = rec_zeros(n, sizeof *w->allowed);
     for (size_t v = 0; v < n; v++) {
-        CHECK(!bitmap_init(&w->allowed[v], n_rows, v % 5 != 4, NULL));
+        CHECK(!bitmap_init(&w->allowed[v], n_rows, v % 6 < 4, NULL));
         for (size_t i = 0; i < n_rows; i++)
-            if (unit_rand(&s) % 3 == 0) bitmap_unset(&w->allowed[v], i);
+            if (unit_rand(&s) % (v % 6 == 5 ? 40 : 3) == 0) flip(&w->allowed[v], i);
     }
     if (kind != BIASED) return;
     w->scale = 1.7;
