@@ -1,26 +1,26 @@
 /* sq_index.c - what a rec_index stores, and writing it.
  *
  *   <t>_rows    slot | id | v | c0 c1 ... | sum       the truth: a row a vector
- *   <t>_chunks  chunk | ver | live                    64 slots: when changed, which are taken
+ *   <t>_chunks  chunk | ver | live | ids              64 slots: when changed, which are taken
  *               HEAD  | waiting | generation record   see sq_shadow.c
  *   <t>_graph   chunk | ver | bytes                   graph kinds: links of 64 slots, derived
  *   <t>_state   'format', 'ef'
  *
- * The head row comes after every chunk, so that a row appended to the table changes three pages:
- * that of the row, that of its key, and the last one of <t>_chunks.
+ * An INTEGER key is the rowid of <t>_rows, and the head row comes after every chunk. So a row
+ * appended to the table changes two pages: that of the row and the last one of <t>_chunks. (A TEXT
+ * key adds that of its index.)
  *
- * A write changes rows only: four short nested statements, whatever the kind. Memory learns of
+ * A write changes rows only: five short nested statements, whatever the kind. Memory learns of
  * it by reading the touched chunks again before the next search (sq_index_memory.c), and links
  * are made when a transaction is about to commit (sq_index_graph.c). So a failed statement
  * leaves nothing behind, and a writer that never searches never loads anything.
  *
  * I1. Every write transaction, and every write after a savepoint event, makes a new generation
  *     before it changes anything; a chunk's ver is the counter it was last written under.
- * I2. slot = 64*chunk + bit; a row's bit in live is set. (A set bit without a row is a slot
- *     lost to a failed statement: harmless, 'optimize' takes it back.)
  * I4. sum is a hash over id, v and the cells: sq_index_check.c finds any changed byte of a row.
  *
- * (I3 is that of sq_index_memory.c, I5 to I7 those of sq_index_graph.c.)
+ * (I2 is that of sq_index_slot.c, I3 that of sq_index_memory.c, I5 to I7 those of
+ * sq_index_graph.c.)
  */
 #include "sq_index.h"
 
@@ -128,16 +128,16 @@ void sq_index_boundary(sq_index *ix, bool is_transaction) {
     ix->want_bump = true;
     if (!is_transaction) return;
     ix->has_bumped = false;
-    ix->n_written = 0;
+    ix->n_written = ix->n_uncounted = 0;
 }
 
 /* ---- nested statements -------------------------------------------------------------------- */
 
-/* "c0, c1, " with a template that takes the number; sqlite3_free. */
-static char *column_list(const sq_index_def *d, const char *fmt) {
+/* "c0, c1, " with a template that takes numbers from `first` on, then from 4 on; sqlite3_free. */
+static char *column_list(const sq_index_def *d, const char *fmt, int first) {
     char *list = sqlite3_mprintf("%s", "");
     for (int i = 0; i < d->n_filter && list; i++) {
-        char *one = sqlite3_mprintf(fmt, i + (fmt[0] == '?' ? 4 : 0));
+        char *one = sqlite3_mprintf(fmt, first + i, 4 + i);
         char *longer = one ? sqlite3_mprintf("%s%s", list, one) : NULL;
         sqlite3_free(one);
         sqlite3_free(list);
@@ -146,24 +146,37 @@ static char *column_list(const sq_index_def *d, const char *fmt) {
     return list;
 }
 
-static rec_status prepare_write(sq_index *ix, const sq_index_def *d, bool is_replace,
-                                sqlite3_stmt **out, rec_err *err) {
-    char *names = column_list(d, "c%d, "), *marks = column_list(d, "?%d, ");
+/* ?1 slot, ?2 id, ?3 v, ?4.. cells, sum; the last one of an UPDATE is the rowid before. */
+static rec_status prepare_insert(sq_index *ix, const sq_index_def *d,
+                                 sqlite3_stmt **out, rec_err *err) {
+    char *names = column_list(d, "c%d, ", 0), *marks = column_list(d, "?%d, ", 4);
     rec_status s = names && marks ? REC_OK : rec_nomem(err);
     if (s == REC_OK)
         s = sq_prepare(ix->conn->db, d->what, out, err,
-                       "%s INTO \"%w\".\"%w_rows\"(slot, id, v, %ssum)"
+                       "INSERT INTO \"%w\".\"%w_rows\"(slot, id, v, %ssum)"
                        " VALUES(?1, ?2, ?3, %s?%d)",
-                       is_replace ? "REPLACE" : "INSERT", ix->schema, ix->name, names,
-                       marks, 4 + d->n_filter);
+                       ix->schema, ix->name, names, marks, 4 + d->n_filter);
     sqlite3_free(names);
     sqlite3_free(marks);
     return s;
 }
 
+static rec_status prepare_update(sq_index *ix, const sq_index_def *d,
+                                 sqlite3_stmt **out, rec_err *err) {
+    char *set = column_list(d, "c%d = ?%d, ", 0);
+    rec_status s =
+        set ? sq_prepare(ix->conn->db, d->what, out, err,
+                         "UPDATE OR REPLACE \"%w\".\"%w_rows\" SET slot = ?1, id = ?2,"
+                         " v = ?3, %ssum = ?%d WHERE rowid = ?%d",
+                         ix->schema, ix->name, set, 4 + d->n_filter, 5 + d->n_filter)
+            : rec_nomem(err);
+    sqlite3_free(set);
+    return s;
+}
+
 rec_status sq_index_select(sq_index *ix, const sq_index_def *d, const char *where,
                            sqlite3_stmt **out, rec_err *err) {
-    char *names = column_list(d, "c%d, ");
+    char *names = column_list(d, "c%d, ", 0);
     *out = NULL;
     rec_status s =
         names ? sq_prepare(ix->conn->db, d->what, out, err,
@@ -176,24 +189,26 @@ rec_status sq_index_select(sq_index *ix, const sq_index_def *d, const char *wher
 
 static const char *const statement_text[INDEX_ST_N] = {
     [INDEX_ST_GEN_GET] =
-        "SELECT live FROM \"%w\".\"%w_chunks\" WHERE chunk = " INDEX_HEAD_TEXT,
-    [INDEX_ST_GEN_SET] =
-        "UPDATE \"%w\".\"%w_chunks\" SET live = ?1 WHERE chunk = " INDEX_HEAD_TEXT,
-    [INDEX_ST_FIND] = "SELECT slot FROM \"%w\".\"%w_rows\" WHERE id = ?1",
+        "SELECT live, ver FROM \"%w\".\"%w_chunks\" WHERE chunk = " INDEX_HEAD_TEXT,
+    [INDEX_ST_GEN_SET] = "UPDATE \"%w\".\"%w_chunks\" SET live = ?1, ver = ?2"
+                         " WHERE chunk = " INDEX_HEAD_TEXT,
+    [INDEX_ST_FIND] = "SELECT slot, id FROM \"%w\".\"%w_rows\" WHERE id = ?1",
     [INDEX_ST_MAX_ID] = "SELECT coalesce(max(id), 0) FROM \"%w\".\"%w_rows\"",
-    [INDEX_ST_FREE] = "SELECT chunk, live FROM \"%w\".\"%w_chunks\""
+    [INDEX_ST_FREE] = "SELECT chunk, live, ids FROM \"%w\".\"%w_chunks\""
                       " WHERE chunk >= ?1 AND chunk < " INDEX_HEAD_TEXT
                       " AND live <> -1 ORDER BY chunk LIMIT 1",
     [INDEX_ST_NEXT_CHUNK] =
         "SELECT coalesce(max(chunk) + 1, 0) FROM \"%w\".\"%w_chunks\""
         " WHERE chunk < " INDEX_HEAD_TEXT,
-    [INDEX_ST_CHUNK_SET] =
-        "INSERT INTO \"%w\".\"%w_chunks\"(chunk, ver, live) VALUES(?1, ?2, ?3)"
-        " ON CONFLICT(chunk) DO UPDATE SET ver = ?2, live = live | ?3",
-    [INDEX_ST_CHUNK_UNSET] =
-        "UPDATE \"%w\".\"%w_chunks\" SET ver = ?2, live = live & ~?3"
-        " WHERE chunk = ?1",
-    [INDEX_ST_DELETE] = "DELETE FROM \"%w\".\"%w_rows\" WHERE slot = ?1",
+    [INDEX_ST_CHUNK_COUNT] = "SELECT count(*) FROM \"%w\".\"%w_chunks\""
+                             " WHERE chunk < " INDEX_HEAD_TEXT,
+    [INDEX_ST_CHUNK_GET] =
+        "SELECT chunk, live, ids FROM \"%w\".\"%w_chunks\" WHERE chunk = ?1",
+    [INDEX_ST_CHUNK_SET] = "REPLACE INTO \"%w\".\"%w_chunks\"(chunk, ver, live, ids)"
+                           " VALUES(?1, ?2, ?3, ?4)",
+    [INDEX_ST_CHUNK_TOUCH] =
+        "UPDATE \"%w\".\"%w_chunks\" SET ver = ?2 WHERE chunk = ?1",
+    [INDEX_ST_DELETE] = "DELETE FROM \"%w\".\"%w_rows\" WHERE rowid = ?1",
     [INDEX_ST_NEWER] = "SELECT chunk FROM \"%w\".\"%w_chunks\""
                        " WHERE ver > ?1 AND chunk < " INDEX_HEAD_TEXT,
     [INDEX_ST_GRAPH_NEWER] = "SELECT chunk FROM \"%w\".\"%w_graph\" WHERE ver > ?1",
@@ -212,10 +227,12 @@ rec_status sq_index_statement(sq_index *ix, const sq_index_def *d, int which,
                               sqlite3_stmt **out, rec_err *err) {
     rec_status s = REC_OK;
     if (ix->st[which] == NULL) {
-        if (which == INDEX_ST_INSERT || which == INDEX_ST_REPLACE)
-            s = prepare_write(ix, d, which == INDEX_ST_REPLACE, &ix->st[which], err);
+        if (which == INDEX_ST_INSERT)
+            s = prepare_insert(ix, d, &ix->st[which], err);
+        else if (which == INDEX_ST_UPDATE)
+            s = prepare_update(ix, d, &ix->st[which], err);
         else if (which == INDEX_ST_CHUNK_ROWS)
-            s = sq_index_select(ix, d, "WHERE slot BETWEEN ?1 AND ?2", &ix->st[which],
+            s = sq_index_select(ix, d, "WHERE rowid BETWEEN ?1 AND ?2", &ix->st[which],
                                 err);
         else
             s = sq_prepare(ix->conn->db, d->what, &ix->st[which], err,
@@ -246,6 +263,7 @@ rec_status sq_index_generation(sq_index *ix, const sq_index_def *d, sq_index_gen
     if (s == REC_OK) s = sq_step(st, d->what, &row, err);
     if (s == REC_OK && row) {
         g->raw = sq_column_cell(st, 0);
+        g->waiting = sqlite3_column_int64(st, 1);
         if (g->raw.type == CELL_BLOB && g->raw.nbyte <= sizeof g->bytes) {
             memcpy(g->bytes, g->raw.p, g->raw.nbyte);
             g->raw.p = g->bytes;
@@ -268,21 +286,20 @@ rec_status sq_index_generation(sq_index *ix, const sq_index_def *d, sq_index_gen
 
 rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *d,
                            rec_err *err) {
-    char *names = column_list(d, "c%d, ");
+    char *names = column_list(d, "c%d, ", 0);
     cell format = {.type = CELL_INT, .i = INDEX_FORMAT};
     if (names == NULL) return rec_nomem(err);
-    rec_status s =
-        sq_exec(db, d->what, err,
-                "CREATE TABLE \"%w\".\"%w_rows\"(slot INTEGER PRIMARY KEY, id %s UNIQUE"
-                " NOT NULL, v BLOB, %ssum INTEGER)",
-                schema, d->table, d->key == INDEX_KEY_TEXT ? "TEXT" : "INTEGER", names);
+    rec_status s = sq_exec(
+        db, d->what, err, "CREATE TABLE \"%w\".\"%w_rows\"(%s, v BLOB, %ssum INTEGER)",
+        schema, d->table,
+        d->key == INDEX_KEY_TEXT ? "slot INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL"
+                                 : "id INTEGER PRIMARY KEY, slot INTEGER NOT NULL",
+        names);
     sqlite3_free(names);
     if (s == REC_OK)
-        s = sq_exec(
-            db, d->what, err,
-            "CREATE TABLE \"%w\".\"%w_chunks\"(chunk INTEGER PRIMARY KEY, ver INTEGER,"
-            " live INTEGER)",
-            schema, d->table);
+        s = sq_exec(db, d->what, err,
+                    "CREATE TABLE \"%w\".\"%w_chunks\"(" INDEX_CHUNKS_COLUMNS ")",
+                    schema, d->table);
     if (s == REC_OK) s = sq_index_head_create(db, schema, d, err);
     if (s == REC_OK && sq_graph_exists(d)) s = sq_graph_create(db, schema, d, err);
     if (s == REC_OK) s = sq_state_create(db, schema, d->table, err);
@@ -317,7 +334,9 @@ rec_status sq_index_head_create(sqlite3 *db, const char *schema, const sq_index_
 /* ---- writing ----------------------------------------------------------------------------------- */
 
 static rec_status store_generation(sq_index *ix, const sq_index_def *d,
-                                   const sq_index_gen *g, bool is_same, rec_err *err) {
+                                   const sq_index_gen *g, int64_t waiting,
+                                   rec_err *err) {
+    bool is_same = sq_generation_equal(&g->now, &ix->last) && ix->has_bumped;
     bytes_writer w = {0};
     sqlite3_stmt *st = NULL;
     sq_generation next;
@@ -327,11 +346,13 @@ static rec_status store_generation(sq_index *ix, const sq_index_def *d,
     if (s == REC_OK) {
         cell c = {.type = CELL_BLOB, .p = (const char *)w.data, .nbyte = w.n};
         s = sq_bind_cell(st, 1, &c, err);
+        if (s == REC_OK && sqlite3_bind_int64(st, 2, waiting)) s = rec_nomem(err);
         if (s == REC_OK) s = sq_step(st, d->what, &row, err);
     }
     bytes_clear(&w);
     if (s != REC_OK) return s;
     ix->last = next;
+    ix->waiting = waiting;
     ix->want_bump = false;
     ix->has_bumped = true;
     if (ix->mem) s = sq_index_push_segment(ix, &next, err);
@@ -340,7 +361,8 @@ static rec_status store_generation(sq_index *ix, const sq_index_def *d,
 }
 
 /* I1. What every write does first. */
-rec_status sq_index_begin_write(sq_index *ix, const sq_index_def *d, rec_err *err) {
+rec_status sq_index_begin_write(sq_index *ix, const sq_index_def *d, size_t n_row,
+                                rec_err *err) {
     sq_index_gen g;
     rec_status s = sq_index_generation(ix, d, &g, err);
     if (s != REC_OK) return s;
@@ -348,9 +370,12 @@ rec_status sq_index_begin_write(sq_index *ix, const sq_index_def *d, rec_err *er
     if (!is_ours) ix->first_free = 0; /* others wrote, or a rollback freed slots */
     if (ix->mem && !sq_generation_equal(&g.now, &ix->segment[ix->n_segment - 1].gen))
         s = sq_index_revalidate(ix, d, &g, err);
-    if (s == REC_OK && (ix->want_bump || !is_ours))
-        s = store_generation(ix, d, &g, is_ours && ix->has_bumped, err);
-    return s;
+    ix->n_written += n_row;
+    if (s != REC_OK) return s;
+    if (ix->want_bump || !is_ours) /* these rows are counted at once */
+        return store_generation(ix, d, &g, (int64_t)((uint64_t)g.waiting + n_row), err);
+    ix->n_uncounted += n_row;
+    return REC_OK;
 }
 
 static rec_status touch(sq_index *ix, int64_t slot, rec_err *err) {
@@ -370,15 +395,34 @@ static rec_status touch(sq_index *ix, int64_t slot, rec_err *err) {
     return s;
 }
 
+sq_place sq_index_place(const sq_index_def *d, sqlite3_stmt *st) {
+    sq_place at = {.slot = SQ_NO_SLOT};
+    if (sqlite3_column_type(st, 0) == SQLITE_INTEGER)
+        at.slot = sqlite3_column_int64(st, 0);
+    at.rowid = d->key == INDEX_KEY_TEXT ? at.slot : sqlite3_column_int64(st, 1);
+    return at;
+}
+
+static rec_status check_slot(const sq_index_def *d, int64_t slot, rec_err *err) {
+    if (slot >= 0 && slot < INDEX_MAX_SLOT) return REC_OK;
+    return rec_corrupt(err,
+                       "%s: %s_rows holds the slot %" PRId64
+                       ", allowed are 0 to %" PRId64 "; 'rebuild' repairs that",
+                       d->what, d->table, slot, INDEX_MAX_SLOT - 1);
+}
+
 rec_status sq_index_find(sq_index *ix, const sq_index_def *d, const cell *id,
-                         int64_t *slot, rec_err *err) {
+                         sq_place *at, rec_err *err) {
     sqlite3_stmt *st = NULL;
     bool row = false;
-    *slot = SQ_NO_SLOT;
+    *at = (sq_place){.slot = SQ_NO_SLOT};
     rec_status s = sq_index_statement(ix, d, INDEX_ST_FIND, &st, err);
     if (s == REC_OK) s = sq_bind_cell(st, 1, id, err);
     if (s == REC_OK) s = sq_step(st, d->what, &row, err);
-    if (s == REC_OK && row) *slot = sqlite3_column_int64(st, 0);
+    if (s == REC_OK && row) {
+        *at = sq_index_place(d, st);
+        s = check_slot(d, at->slot, err);
+    }
     if (st) sqlite3_reset(st);
     return s;
 }
@@ -395,98 +439,80 @@ rec_status sq_index_max_id(sq_index *ix, const sq_index_def *d, int64_t *out,
     return s;
 }
 
-/* The smallest free slot. */
-static rec_status free_slot(sq_index *ix, const sq_index_def *d, int64_t *slot,
-                            rec_err *err) {
-    sqlite3_stmt *st = NULL;
-    bool row = false;
-    rec_status s = sq_index_statement(ix, d, INDEX_ST_FREE, &st, err);
-    if (s == REC_OK && sqlite3_bind_int64(st, 1, ix->first_free)) s = rec_nomem(err);
-    if (s == REC_OK) s = sq_step(st, d->what, &row, err);
-    if (s != REC_OK) return s;
-    if (row) {
-        int64_t chunk = sqlite3_column_int64(st, 0);
-        uint64_t free_bits = ~(uint64_t)sqlite3_column_int64(st, 1);
-        sqlite3_reset(st);
-        if (free_bits == 0)
-            return rec_corrupt(err, "%s: %s_chunks is damaged", d->what, d->table);
-        ix->first_free = chunk;
-        *slot = chunk * 64 + __builtin_ctzll(free_bits);
-    } else {
-        s = sq_index_statement(ix, d, INDEX_ST_NEXT_CHUNK, &st, err);
-        if (s == REC_OK) s = sq_step(st, d->what, &row, err);
-        if (s != REC_OK) return s;
-        ix->first_free = sqlite3_column_int64(st, 0);
-        sqlite3_reset(st);
-        *slot = ix->first_free * 64;
-    }
-    if (*slot < 0 || *slot >= INDEX_MAX_SLOT)
-        return rec_corrupt(err, "%s: no slot is free below %" PRId64, d->what,
-                           INDEX_MAX_SLOT);
-    return REC_OK;
-}
-
-/* Note in _chunks that the slot changed; set: it is taken, else free. */
-static rec_status mark(sq_index *ix, const sq_index_def *d, int64_t slot, int which,
-                       bool has_bit, rec_err *err) {
-    int64_t bit = has_bit ? (int64_t)((uint64_t)1 << slot % 64) : 0;
-    int64_t arg[3] = {slot / 64, (int64_t)ix->last.counter, bit};
-    return sq_index_run(ix, d, which, arg, 3, err);
-}
-
+/* at->rowid: that of the row before, or of a new one. */
 static rec_status write_row(sq_index *ix, const sq_index_def *d,
-                            const sq_index_row *row, int64_t slot, bool is_new,
+                            const sq_index_row *row, const sq_place *at, int which,
                             rec_err *err) {
     sqlite3_stmt *st = NULL;
     size_t n_v = vec_nbyte(d->type, d->cfg.dim);
-    cell number = {.type = CELL_INT, .i = slot}, v = {0}, sum = {.type = CELL_INT};
+    cell v = {0}, sum = {.type = CELL_INT};
     bool more = false;
-    rec_status s = sq_index_statement(
-        ix, d, is_new ? INDEX_ST_INSERT : INDEX_ST_REPLACE, &st, err);
+    rec_status s = sq_index_statement(ix, d, which, &st, err);
     if (s != REC_OK) return s;
     if (row->v) v = (cell){.type = CELL_BLOB, .p = row->v, .nbyte = n_v};
     s = sq_index_row_sum(d, row, &sum.i, err);
-    if (s == REC_OK) s = sq_bind_cell(st, 1, &number, err);
+    if (s == REC_OK && sqlite3_bind_int64(st, 1, at->slot)) s = rec_nomem(err);
     if (s == REC_OK) s = sq_bind_cell(st, 2, &row->id, err);
     if (s == REC_OK) s = sq_bind_cell(st, 3, &v, err);
     for (int i = 0; i < d->n_filter && s == REC_OK; i++)
         s = sq_bind_cell(st, 4 + i, &row->filter[i], err);
     if (s == REC_OK) s = sq_bind_cell(st, 4 + d->n_filter, &sum, err);
+    if (s == REC_OK && which == INDEX_ST_UPDATE &&
+        sqlite3_bind_int64(st, 5 + d->n_filter, at->rowid))
+        s = rec_nomem(err);
     if (s == REC_OK) s = sq_step(st, d->what, &more, err);
     sqlite3_clear_bindings(st);
     return s;
 }
 
-/* The bit is set before the row is written and cleared after it went (I2). */
-rec_status sq_index_put(sq_index *ix, const sq_index_def *d, const sq_index_row *row,
-                        int64_t *slot, rec_err *err) {
-    ix->n_written++;
-    int64_t other = SQ_NO_SLOT;
-    bool is_new = *slot == SQ_NO_SLOT;
-    rec_status s = sq_index_begin_write(ix, d, err);
-    if (s == REC_OK)
-        s = is_new ? free_slot(ix, d, slot, err)
-                   : sq_index_find(ix, d, &row->id, &other, err);
-    if (s == REC_OK) s = touch(ix, *slot, err);
-    if (s == REC_OK) s = mark(ix, d, *slot, INDEX_ST_CHUNK_SET, true, err);
-    bool has_other = other != SQ_NO_SLOT && other != *slot;
-    if (s == REC_OK && has_other) s = touch(ix, other, err);
-    if (s == REC_OK) s = write_row(ix, d, row, *slot, is_new, err);
-    if (s == REC_OK && has_other) {
-        s = mark(ix, d, other, INDEX_ST_CHUNK_UNSET, true, err);
-        ix->first_free = 0;
-    }
+/* A slot is taken before its row is written, and free after the row went (I2). */
+rec_status sq_index_insert(sq_index *ix, const sq_index_def *d, const sq_index_row *row,
+                           sq_place *at, rec_err *err) {
+    rec_status s = sq_index_begin_write(ix, d, 1, err);
+    if (s == REC_OK) s = sq_slot_take(ix, d, &row->id, &at->slot, err);
+    if (s != REC_OK) return s;
+    at->rowid = d->key == INDEX_KEY_TEXT ? at->slot : row->id.i;
+    s = touch(ix, at->slot, err);
+    return s == REC_OK ? write_row(ix, d, row, at, INDEX_ST_INSERT, err) : s;
+}
+
+/* Memory and other connections learn of a change at the place. */
+static rec_status touch_both(sq_index *ix, const sq_index_def *d, const sq_place *at,
+                             rec_err *err) {
+    if (at->slot == SQ_NO_SLOT) return REC_OK;
+    rec_status s = touch(ix, at->slot, err);
+    return s == REC_OK ? sq_slot_touch(ix, d, at->slot, err) : s;
+}
+
+/* A row whose INTEGER key changes gets another slot: then the old one and the new one are sound
+ * whatever fails in between. */
+rec_status sq_index_replace(sq_index *ix, const sq_index_def *d,
+                            const sq_index_row *row, sq_place *at, rec_err *err) {
+    const sq_place before = *at;
+    sq_place other;
+    rec_status s = check_slot(d, before.slot, err);
+    if (s == REC_OK) s = sq_index_begin_write(ix, d, 1, err);
+    if (s == REC_OK) s = sq_index_find(ix, d, &row->id, &other, err);
+    if (s != REC_OK) return s;
+    if (other.slot == before.slot) other.slot = SQ_NO_SLOT;
+    bool is_moved = d->key != INDEX_KEY_TEXT && row->id.i != before.rowid;
+    s = touch_both(ix, d, &before, err);
+    if (s == REC_OK) s = touch_both(ix, d, &other, err);
+    if (s == REC_OK && is_moved) s = sq_slot_take(ix, d, &row->id, &at->slot, err);
+    if (s == REC_OK && is_moved) s = touch(ix, at->slot, err);
+    if (s == REC_OK) s = write_row(ix, d, row, at, INDEX_ST_UPDATE, err);
+    if (s == REC_OK && is_moved) s = sq_slot_release(ix, d, &before, err);
+    if (s == REC_OK && other.slot != SQ_NO_SLOT)
+        s = sq_slot_release(ix, d, &other, err);
+    at->rowid = d->key == INDEX_KEY_TEXT ? at->slot : row->id.i;
     return s;
 }
 
-rec_status sq_index_delete(sq_index *ix, const sq_index_def *d, int64_t slot,
+rec_status sq_index_delete(sq_index *ix, const sq_index_def *d, const sq_place *at,
                            rec_err *err) {
-    ix->n_written++;
-    rec_status s = sq_index_begin_write(ix, d, err);
-    if (s == REC_OK) s = touch(ix, slot, err);
-    if (s == REC_OK) s = mark(ix, d, slot, INDEX_ST_CHUNK_UNSET, false, err);
-    if (s == REC_OK) s = sq_index_run(ix, d, INDEX_ST_DELETE, &slot, 1, err);
-    if (s == REC_OK) s = mark(ix, d, slot, INDEX_ST_CHUNK_UNSET, true, err);
-    if (slot / 64 < ix->first_free) ix->first_free = slot / 64;
-    return s;
+    rec_status s = check_slot(d, at->slot, err);
+    if (s == REC_OK) s = sq_index_begin_write(ix, d, 1, err);
+    if (s == REC_OK) s = touch_both(ix, d, at, err);
+    if (s == REC_OK) s = sq_index_run(ix, d, INDEX_ST_DELETE, &at->rowid, 1, err);
+    return s == REC_OK ? sq_slot_release(ix, d, at, err) : s;
 }

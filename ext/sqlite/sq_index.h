@@ -2,6 +2,7 @@
  *
  *     sq_index_def     the parsed CREATE statement
  *     sq_index         what is stored, and writing it
+ *     sq_index_slot    which slots are taken, and by which rows
  *     sq_index_memory  memory in step with what is stored
  *     sq_index_graph   links of a graph kind: kept, loaded, made at commit
  *     sq_index_check   is what is stored sound; putting it in order
@@ -74,10 +75,12 @@ enum {
     INDEX_ST_MAX_ID,
     INDEX_ST_FREE,
     INDEX_ST_NEXT_CHUNK,
+    INDEX_ST_CHUNK_COUNT,
+    INDEX_ST_CHUNK_GET,
     INDEX_ST_CHUNK_SET,
-    INDEX_ST_CHUNK_UNSET,
+    INDEX_ST_CHUNK_TOUCH,
     INDEX_ST_INSERT,
-    INDEX_ST_REPLACE,
+    INDEX_ST_UPDATE,
     INDEX_ST_DELETE,
     INDEX_ST_CHUNK_ROWS,
     INDEX_ST_NEWER,
@@ -110,6 +113,8 @@ struct sq_index { /* the connection's entry for (schema, name) */
     uint32_t *saved; /* chunks of links that we wrote */
     size_t n_saved, cap_saved;
     size_t n_written;   /* rows written or deleted in the transaction that is open */
+    size_t n_uncounted; /* those of them that the head row does not count yet */
+    int64_t waiting;    /* its count, as we last wrote it */
     bool want_bump;     /* I1 */
     bool has_bumped;    /* in the transaction that is open */
     sq_generation last; /* the pair that our last write stored */
@@ -123,6 +128,8 @@ struct sq_index { /* the connection's entry for (schema, name) */
  * generation record. */
 #define INDEX_HEAD      (INDEX_MAX_SLOT / INDEX_CHUNK)
 #define INDEX_HEAD_TEXT "33554432"
+#define INDEX_CHUNKS_COLUMNS \
+    "chunk INTEGER PRIMARY KEY, ver INTEGER, live INTEGER, ids BLOB"
 
 void sq_memory_unref(sq_memory *m);
 extern const char *const sq_index_shadow[]; /* suffixes, NULL-terminated */
@@ -149,6 +156,7 @@ typedef struct sq_index_gen { /* the stored generation record */
     char bytes[GEN_MAX_BYTES];
     cell raw;
     sq_generation now;
+    int64_t waiting; /* rows that wait for links */
 } sq_index_gen;
 rec_status sq_index_statement(sq_index *ix, const sq_index_def *d, int which,
                               sqlite3_stmt **out, rec_err *err);
@@ -157,8 +165,47 @@ rec_status sq_index_run(sq_index *ix, const sq_index_def *d, int which,
                         const int64_t *arg, int n_arg, rec_err *err);
 rec_status sq_index_generation(sq_index *ix, const sq_index_def *d, sq_index_gen *g,
                                rec_err *err);
-/* I1. What every write does first. */
-rec_status sq_index_begin_write(sq_index *ix, const sq_index_def *d, rec_err *err);
+/* I1. What every write does first; n_row: how many rows it is going to write. */
+rec_status sq_index_begin_write(sq_index *ix, const sq_index_def *d, size_t n_row,
+                                rec_err *err);
+
+/* ---- sq_index_slot.c ----------------------------------------------------------------------------------- */
+
+typedef struct sq_place { /* where a row is */
+    int64_t slot;
+    int64_t rowid; /* in <t>_rows: the key if that is INTEGER, else the slot */
+} sq_place;
+typedef struct index_chunk { /* a row of <t>_chunks */
+    int64_t number;
+    uint64_t live;
+    int64_t row[INDEX_CHUNK]; /* rowids, where live */
+} index_chunk;
+typedef struct sq_slots { /* all of them */
+    index_chunk *chunk;
+    size_t n_chunk, cap_chunk;
+} sq_slots;
+/* A chunk that is not there has no rows. */
+rec_status sq_chunk_read(sq_index *ix, const sq_index_def *d, int64_t number,
+                         index_chunk *out, rec_err *err);
+bool sq_chunk_has(const index_chunk *c, const sq_place *at);
+/* The smallest free slot, for the row with that key. */
+rec_status sq_slot_take(sq_index *ix, const sq_index_def *d, const cell *id,
+                        int64_t *slot, rec_err *err);
+/* The row there is going to change. */
+rec_status sq_slot_touch(sq_index *ix, const sq_index_def *d, int64_t slot,
+                         rec_err *err);
+rec_status sq_slot_release(sq_index *ix, const sq_index_def *d, const sq_place *at,
+                           rec_err *err);
+/* counter: REC_CORRUPT if a chunk was written later. */
+rec_status sq_slots_read(sq_index *ix, const sq_index_def *d, uint64_t counter,
+                         sq_slots *out, rec_err *err);
+void sq_slots_clear(sq_slots *x);
+/* REC_CORRUPT if the slot is not that of the row (I2). */
+rec_status sq_slots_check(const sq_slots *x, const sq_index_def *d, const sq_place *at,
+                          rec_err *err);
+/* All chunks anew: slot i is that of rowid[i]. */
+rec_status sq_slots_write(sq_index *ix, const sq_index_def *d, const int64_t *rowid,
+                          size_t n, rec_err *err);
 
 /* ---- sq_index_memory.c ------------------------------------------------------------------------------- */
 
@@ -203,16 +250,21 @@ typedef struct sq_index_row {
     cell *filter;  /* [n_filter], affinity applied */
 } sq_index_row;
 #define SQ_NO_SLOT (-1)
+/* at->slot SQ_NO_SLOT: no row has that key. */
 rec_status sq_index_find(sq_index *ix, const sq_index_def *d, const cell *id,
-                         int64_t *slot, rec_err *err);
-/* Write a row at a slot (SQ_NO_SLOT: the smallest free one); another row of the same id goes away. */
-rec_status sq_index_put(sq_index *ix, const sq_index_def *d, const sq_index_row *row,
-                        int64_t *slot, rec_err *err);
-rec_status sq_index_delete(sq_index *ix, const sq_index_def *d, int64_t slot,
+                         sq_place *at, rec_err *err);
+rec_status sq_index_insert(sq_index *ix, const sq_index_def *d, const sq_index_row *row,
+                           sq_place *at, rec_err *err);
+/* In place of the row that is there; another row of the same id goes away. */
+rec_status sq_index_replace(sq_index *ix, const sq_index_def *d,
+                            const sq_index_row *row, sq_place *at, rec_err *err);
+rec_status sq_index_delete(sq_index *ix, const sq_index_def *d, const sq_place *at,
                            rec_err *err);
+/* Of the row that a statement of sq_index_select stands on. A slot that is no INTEGER is -1. */
+sq_place sq_index_place(const sq_index_def *d, sqlite3_stmt *st);
 rec_status sq_index_max_id(sq_index *ix, const sq_index_def *d, int64_t *out,
                            rec_err *err);
-/* Rows as statement columns: slot, id, v, c0.. . `where` is SQL over slot and id with ?1, or "". */
+/* Rows as statement columns: slot, id, v, c0.. . `where` is SQL over slot, id and rowid with ?1, or "". */
 rec_status sq_index_select(sq_index *ix, const sq_index_def *d, const char *where,
                            sqlite3_stmt **out, rec_err *err);
 
@@ -224,6 +276,7 @@ rec_status sq_index_check_id(const sq_index_def *d, int64_t slot, const cell *id
                              rec_err *err);
 rec_status sq_index_check_vector(const sq_index_def *d, int64_t slot, const cell *v,
                                  rec_err *err);
+rec_status sq_index_check_format(sq_index *ix, const sq_index_def *d, rec_err *err);
 /* Slots without gaps and _chunks anew. rebuild also replaces a lost or damaged state row. */
 rec_status sq_index_rebuild(sq_index *ix, const sq_index_def *d, rec_err *err);
 rec_status sq_index_optimize(sq_index *ix, const sq_index_def *d, rec_err *err);

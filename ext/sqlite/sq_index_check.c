@@ -1,6 +1,6 @@
 /* sq_index_check.c - is what a rec_index stores sound, and putting it in order again.
  *
- *   check      every row: slot, key, length, finite, sum; its bit in _chunks; ver <= counter;
+ *   check      every row: slot, key, length, finite, sum; its place in _chunks; ver <= counter;
  *              what is in memory equals what is stored
  *   optimize   rows of the highest slots move into the gaps; _chunks is written anew
  *   rebuild    the same, and a lost or damaged _state or _chunks is written anew
@@ -76,37 +76,9 @@ typedef struct checker {
     const sq_index_def *d;
     sq_memory *mem; /* NULL: quick */
     cell *filter;
-    int64_t *live; /* masks by chunk */
-    size_t n_live, cap_live, n_rows, n_vectors;
+    sq_slots slots;
+    size_t n_vectors;
 } checker;
-
-static rec_status read_masks(checker *k, uint64_t counter, rec_err *err) {
-    sqlite3_stmt *st = NULL;
-    bool row = false;
-    rec_status s = sq_prepare(k->ix->conn->db, k->d->what, &st, err,
-                              "SELECT chunk, ver, live FROM \"%w\".\"%w_chunks\""
-                              " WHERE chunk < " INDEX_HEAD_TEXT " ORDER BY chunk",
-                              k->ix->schema, k->ix->name);
-    while (s == REC_OK) {
-        s = sq_step(st, k->d->what, &row, err);
-        if (s != REC_OK || !row) break;
-        if (sqlite3_column_int64(st, 0) != (int64_t)k->n_live ||
-            sqlite3_column_type(st, 2) != SQLITE_INTEGER)
-            s = rec_corrupt(err, "%s: row %zu of %s_chunks is missing or damaged",
-                            k->d->what, k->n_live, k->d->table);
-        else if (sqlite3_column_int64(st, 1) < 0 ||
-                 (uint64_t)sqlite3_column_int64(st, 1) > counter)
-            s = rec_corrupt(
-                err, "%s: chunk %zu claims a change in generation %lld of %llu (I1)",
-                k->d->what, k->n_live, (long long)sqlite3_column_int64(st, 1),
-                (unsigned long long)counter);
-        if (s == REC_OK)
-            s = rec_grow(&k->live, &k->cap_live, k->n_live + 1, sizeof *k->live, err);
-        if (s == REC_OK) k->live[k->n_live++] = sqlite3_column_int64(st, 2);
-    }
-    sqlite3_finalize(st);
-    return s;
-}
 
 static rec_status check_memory_row(const checker *k, int64_t slot, const cell *v,
                                    rec_err *err) {
@@ -120,20 +92,16 @@ static rec_status check_memory_row(const checker *k, int64_t slot, const cell *v
 }
 
 static rec_status check_row(checker *k, sqlite3_stmt *st, rec_err *err) {
-    int64_t slot = sqlite3_column_int64(st, 0), sum = 0;
+    sq_place at = sq_index_place(k->d, st);
+    int64_t slot = at.slot, sum = 0;
     cell v = sq_column_cell(st, 2), want = sq_column_cell(st, 3 + k->d->n_filter);
     sq_index_row row = {.id = sq_column_cell(st, 1), .filter = k->filter};
     for (int i = 0; i < k->d->n_filter; i++) k->filter[i] = sq_column_cell(st, 3 + i);
-    if (slot < 0 || slot / 64 >= (int64_t)k->n_live ||
-        !((uint64_t)k->live[slot / 64] >> (slot % 64) & 1))
-        return rec_corrupt(
-            err, "%s: slot %" PRId64 " of %s_rows is not marked in %s_chunks (I2)",
-            k->d->what, slot, k->d->table, k->d->table);
-    rec_status s = sq_index_check_id(k->d, slot, &row.id, err);
+    rec_status s = sq_slots_check(&k->slots, k->d, &at, err);
+    if (s == REC_OK) s = sq_index_check_id(k->d, slot, &row.id, err);
     if (s == REC_OK) s = sq_index_check_vector(k->d, slot, &v, err);
     if (s != REC_OK) return s;
     row.v = v.type == CELL_BLOB ? v.p : NULL;
-    k->n_rows++;
     k->n_vectors += row.v != NULL;
     if (k->mem == NULL) return REC_OK;
     s = sq_index_row_sum(k->d, &row, &sum, err);
@@ -161,7 +129,7 @@ static rec_status check_rows(checker *k, rec_err *err) {
     return s;
 }
 
-static rec_status check_format(sq_index *ix, const sq_index_def *d, rec_err *err) {
+rec_status sq_index_check_format(sq_index *ix, const sq_index_def *d, rec_err *err) {
     cell v;
     rec_status s = sq_state_get(ix->conn->db, ix->schema, ix->name, "format", &v, err);
     if (s == REC_OK && (v.type != CELL_INT || v.i != INDEX_FORMAT))
@@ -208,10 +176,10 @@ rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick,
     sq_index_gen g;
     rec_status s = sq_index_generation(ix, d, &g, err);
     now = g.now;
-    if (s == REC_OK) s = check_format(ix, d, err);
+    if (s == REC_OK) s = sq_index_check_format(ix, d, err);
     k.filter = rec_zeros((size_t)d->n_filter, sizeof(cell));
     if (s == REC_OK && k.filter == NULL) s = rec_nomem(err);
-    if (s == REC_OK) s = read_masks(&k, now.counter, err);
+    if (s == REC_OK) s = sq_slots_read(ix, d, now.counter, &k.slots, err);
     if (s == REC_OK && sq_graph_exists(d)) s = check_links(ix, d, now.counter, err);
     if (s == REC_OK && !is_quick) s = sq_index_memory(ix, d, &k.mem, err);
     if (s == REC_OK) s = check_rows(&k, err);
@@ -226,79 +194,73 @@ rec_status sq_index_check(sq_index *ix, const sq_index_def *d, bool is_quick,
     }
     sq_memory_unref(k.mem);
     rec_free(k.filter);
-    rec_free(k.live);
+    sq_slots_clear(&k.slots);
     return s;
 }
 
 /* ---- order ------------------------------------------------------------------------------------- */
 
-/* Ascending slots of every row. */
-static rec_status read_slots(sq_index *ix, const sq_index_def *d, int64_t **out,
-                             size_t *n, rec_err *err) {
+/* Where every row is, by slot. */
+static rec_status read_places(sq_index *ix, const sq_index_def *d, sq_place **out,
+                              size_t *n, rec_err *err) {
     sqlite3_stmt *st = NULL;
     size_t cap = 0;
     bool row = false;
     *out = NULL;
     *n = 0;
-    rec_status s = sq_prepare(ix->conn->db, d->what, &st, err,
-                              "SELECT slot FROM \"%w\".\"%w_rows\" ORDER BY slot",
-                              ix->schema, ix->name);
+    rec_status s =
+        sq_prepare(ix->conn->db, d->what, &st, err,
+                   "SELECT slot, rowid FROM \"%w\".\"%w_rows\" ORDER BY 1, 2",
+                   ix->schema, ix->name);
     while (s == REC_OK) {
         s = sq_step(st, d->what, &row, err);
         if (s != REC_OK || !row) break;
         s = rec_grow(out, &cap, *n + 1, sizeof **out, err);
-        if (s == REC_OK) (*out)[(*n)++] = sqlite3_column_int64(st, 0);
+        if (s == REC_OK) (*out)[(*n)++] = sq_index_place(d, st);
     }
     sqlite3_finalize(st);
     return s;
 }
 
-/* n rows shall have the slots 0..n-1: those outside fill the gaps, the rest stays. */
-static rec_status fill_gaps(sq_index *ix, const sq_index_def *d, const int64_t *slot,
-                            size_t n, rec_err *err) {
+/* n rows shall have the slots 0..n-1: who claims one of them first has it, the others fill the
+ * gaps. owner[slot]: number of the row in `at`; outside: numbers of those that move. */
+static void share_slots(const sq_place *at, size_t n, size_t *owner, size_t *outside) {
+    size_t n_outside = 0;
+    for (size_t i = 0; i < n; i++) owner[i] = SIZE_MAX;
+    for (size_t i = 0; i < n; i++) {
+        int64_t slot = at[i].slot;
+        if (slot >= 0 && slot < (int64_t)n && owner[slot] == SIZE_MAX)
+            owner[slot] = i;
+        else
+            outside[n_outside++] = i;
+    }
+}
+
+/* rowid[slot] in the end. */
+static rec_status fill_gaps(sq_index *ix, const sq_index_def *d, const sq_place *at,
+                            size_t n, int64_t *rowid, rec_err *err) {
     sqlite3_stmt *st = NULL;
+    size_t *owner = rec_array(n, sizeof *owner), *outside = rec_array(n, sizeof *owner);
     bool row = false;
-    size_t low = 0, high = n; /* [low, high): slots that are inside already */
-    while (low < n && slot[low] < 0) low++;
-    while (high > low && slot[high - 1] >= (int64_t)n) high--;
-    rec_status s = sq_prepare(ix->conn->db, d->what, &st, err,
-                              "UPDATE \"%w\".\"%w_rows\" SET slot = ?1 WHERE slot = ?2",
-                              ix->schema, ix->name);
-    size_t inside = low, outside = 0;
-    for (int64_t target = 0; target < (int64_t)n && s == REC_OK; target++) {
-        if (inside < high && slot[inside] == target) {
-            inside++;
-            continue;
-        }
-        if (outside == low) outside = high; /* the negative ones, then the high ones */
-        if (sqlite3_bind_int64(st, 1, target) ||
-            sqlite3_bind_int64(st, 2, slot[outside++]))
+    rec_status s = owner && outside ? REC_OK : rec_nomem(err);
+    if (s == REC_OK)
+        s = sq_prepare(ix->conn->db, d->what, &st, err,
+                       "UPDATE \"%w\".\"%w_rows\" SET slot = ?1 WHERE rowid = ?2",
+                       ix->schema, ix->name);
+    if (s == REC_OK) share_slots(at, n, owner, outside);
+    for (size_t slot = 0, next = 0; slot < n && s == REC_OK; slot++) {
+        bool is_gap = owner[slot] == SIZE_MAX;
+        int64_t before = at[is_gap ? outside[next++] : owner[slot]].rowid;
+        rowid[slot] = d->key == INDEX_KEY_TEXT ? (int64_t)slot : before;
+        if (!is_gap) continue;
+        if (sqlite3_bind_int64(st, 1, (int64_t)slot) ||
+            sqlite3_bind_int64(st, 2, before))
             s = rec_nomem(err);
         if (s == REC_OK) s = sq_step(st, d->what, &row, err);
     }
     sqlite3_finalize(st);
-    return s;
-}
-
-/* _chunks for n rows without gaps. */
-static rec_status write_chunks(sq_index *ix, const sq_index_def *d, size_t n,
-                               uint64_t ver, rec_err *err) {
-    rec_status s =
-        sq_exec(ix->conn->db, d->what, err,
-                "DELETE FROM \"%w\".\"%w_chunks\" WHERE chunk <> " INDEX_HEAD_TEXT,
-                ix->schema, ix->name);
-    size_t full = n / 64, rest = n % 64;
-    if (s == REC_OK && full > 0)
-        s = sq_exec(ix->conn->db, d->what, err,
-                    "WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c "
-                    "WHERE i + 1 <"
-                    " %lld) INSERT INTO \"%w\".\"%w_chunks\" SELECT i, %lld, -1 FROM c",
-                    (long long)full, ix->schema, ix->name, (long long)ver);
-    if (s == REC_OK && rest > 0)
-        s = sq_exec(ix->conn->db, d->what, err,
-                    "INSERT INTO \"%w\".\"%w_chunks\" VALUES(%lld, %lld, %lld)",
-                    ix->schema, ix->name, (long long)full, (long long)ver,
-                    (long long)(((uint64_t)1 << rest) - 1));
+    rec_free(owner);
+    rec_free(outside);
     return s;
 }
 
@@ -310,8 +272,7 @@ static rec_status make_tables(sq_index *ix, const sq_index_def *d, rec_err *err)
     rec_status s = sq_exec(
         ix->conn->db, d->what, err,
         "CREATE TABLE IF NOT EXISTS \"%w\".\"%w_state\"(k TEXT PRIMARY KEY, v);"
-        "CREATE TABLE IF NOT EXISTS \"%w\".\"%w_chunks\"(chunk INTEGER PRIMARY KEY,"
-        " ver INTEGER, live INTEGER)",
+        "CREATE TABLE IF NOT EXISTS \"%w\".\"%w_chunks\"(" INDEX_CHUNKS_COLUMNS ")",
         ix->schema, ix->name, ix->schema, ix->name);
     if (s == REC_OK)
         s = sq_state_set(ix->conn->db, ix->schema, ix->name, "format", &format, err);
@@ -322,17 +283,21 @@ static rec_status make_tables(sq_index *ix, const sq_index_def *d, rec_err *err)
 
 static rec_status put_in_order(sq_index *ix, const sq_index_def *d, bool is_fresh,
                                rec_err *err) {
-    int64_t *slot = NULL;
+    sq_place *at = NULL;
+    int64_t *rowid = NULL;
     size_t n = 0;
     rec_status s = REC_OK;
     sq_index_forget(ix);
     if (is_fresh) s = make_tables(ix, d, err);
-    if (s == REC_OK) s = sq_index_begin_write(ix, d, err);
-    if (s == REC_OK) s = read_slots(ix, d, &slot, &n, err);
-    if (s == REC_OK) s = fill_gaps(ix, d, slot, n, err);
+    if (s == REC_OK) s = sq_index_begin_write(ix, d, 0, err);
+    if (s == REC_OK) s = read_places(ix, d, &at, &n, err);
+    if (s == REC_OK && (rowid = rec_array(n, sizeof *rowid)) == NULL)
+        s = rec_nomem(err);
+    if (s == REC_OK) s = fill_gaps(ix, d, at, n, rowid, err);
     /* ver of every chunk is the new counter, so whoever catches up reads all of them. */
-    if (s == REC_OK) s = write_chunks(ix, d, n, ix->last.counter, err);
-    rec_free(slot);
+    if (s == REC_OK) s = sq_slots_write(ix, d, rowid, n, err);
+    rec_free(at);
+    rec_free(rowid);
     return s;
 }
 

@@ -262,13 +262,14 @@ static rec_status count_waiting(sq_index *ix, const sq_index_def *d, size_t n_mo
 }
 
 rec_status sq_graph_commit(sq_index *ix, const sq_index_def *d, rec_err *err) {
-    size_t n_written = ix->n_written;
+    size_t n_written = ix->n_written, n_more = ix->n_uncounted;
     int64_t waiting;
     sq_memory *m = NULL;
     index_stats stats;
-    ix->n_written = 0;
+    ix->n_written = ix->n_uncounted = 0;
     if (n_written == 0 || !sq_graph_exists(d)) return REC_OK;
-    rec_status s = count_waiting(ix, d, n_written, &waiting, err);
+    if (n_more == 0 && ix->waiting < LINK_MIN) return REC_OK;
+    rec_status s = count_waiting(ix, d, n_more, &waiting, err);
     if (s != REC_OK || waiting < LINK_MIN) return s;
     s = sq_index_memory(ix, d, &m, err);
     if (s != REC_OK) return s;
@@ -319,7 +320,7 @@ rec_status sq_graph_set_ef(sq_index *ix, const sq_index_def *d, const char *valu
     if (s == REC_NOMEM) return rec_nomem(err);
     if (s != REC_OK) return rec_fail(err, s, "%s: %s", d->what, inner.msg);
     c.i = cfg.ef;
-    s = sq_index_begin_write(ix, d, err);
+    s = sq_index_begin_write(ix, d, 0, err);
     if (s == REC_OK)
         s = sq_state_set(ix->conn->db, ix->schema, ix->name, "ef", &c, err);
     if (s == REC_OK && ix->mem) ix->mem->ef = cfg.ef;

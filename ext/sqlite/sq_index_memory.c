@@ -58,14 +58,11 @@ static rec_status absorb_vector(sq_memory *m, uint32_t slot, const cell *v,
     return m->ix->ops->remove(m->ix, slot, err);
 }
 
-/* The row that st stands on goes into memory at its slot. */
+/* The row that st stands on goes into memory at its slot, which I2 has bounded: without that, a
+ * hostile slot would ask for gigabytes. */
 static rec_status absorb_row(sq_memory *m, const sq_index_def *d, sqlite3_stmt *st,
                              rec_err *err) {
     int64_t slot = sqlite3_column_int64(st, 0);
-    if (slot < 0 || slot >= INDEX_MAX_SLOT)
-        return rec_corrupt(
-            err, "%s: %s_rows holds the slot %" PRId64 ", allowed are 0 to %" PRId64,
-            d->what, d->table, slot, INDEX_MAX_SLOT - 1);
     cell id = sq_column_cell(st, 1), v = sq_column_cell(st, 2);
     rec_status s = sq_index_check_id(d, slot, &id, err);
     if (s == REC_OK) s = sq_index_check_vector(d, slot, &v, err);
@@ -76,38 +73,6 @@ static rec_status absorb_row(sq_memory *m, const sq_index_def *d, sqlite3_stmt *
         s = filter_put(m->cells, (uint32_t)slot, 1 + i, &c, err);
     }
     if (s == REC_OK && (size_t)slot >= m->n_slots) m->n_slots = (size_t)slot + 1;
-    return s;
-}
-
-/* Slots are dense, so chunk rows bound them; without this a hostile slot asks for gigabytes. */
-static rec_status slot_bound(sq_index *ix, const sq_index_def *d, int64_t *bound,
-                             rec_err *err) {
-    sqlite3_stmt *st = NULL;
-    bool row = false;
-    rec_status s =
-        sq_prepare(ix->conn->db, d->what, &st, err,
-                   "SELECT (SELECT count(*) FROM \"%w\".\"%w_chunks\""
-                   " WHERE chunk < " INDEX_HEAD_TEXT ") * 64,"
-                   " (SELECT max(slot) FROM \"%w\".\"%w_rows\"),"
-                   " (SELECT v FROM \"%w\".\"%w_state\" WHERE k = 'format')",
-                   ix->schema, ix->name, ix->schema, ix->name, ix->schema, ix->name);
-    if (s == REC_OK) s = sq_step(st, d->what, &row, err);
-    if (s == REC_OK && row) {
-        *bound = sqlite3_column_int64(st, 0);
-        int64_t max_slot = sqlite3_column_int64(st, 1),
-                format = sqlite3_column_int64(st, 2);
-        if (format != INDEX_FORMAT)
-            s = rec_corrupt(err,
-                            "%s: storage format %" PRId64 ", this version knows %d",
-                            d->what, format, INDEX_FORMAT);
-        else if (sqlite3_column_type(st, 1) != SQLITE_NULL && max_slot >= *bound)
-            s = rec_corrupt(err,
-                            "%s: slot %" PRId64
-                            " lies outside the chunks that %s_chunks lists; "
-                            "'rebuild' repairs that",
-                            d->what, max_slot, d->table);
-    }
-    sqlite3_finalize(st);
     return s;
 }
 
@@ -142,26 +107,37 @@ static rec_status read_ef(sq_index *ix, const sq_index_def *d, sq_memory *m,
     return s;
 }
 
-rec_status sq_index_read(sq_index *ix, const sq_index_def *d, sq_memory **out,
-                         rec_err *err) {
-    double start = rec_seconds();
+static rec_status read_rows(sq_index *ix, const sq_index_def *d, const sq_slots *slots,
+                            sq_memory *m, rec_err *err) {
     sqlite3_stmt *st = NULL;
-    sq_memory *m = NULL;
     rec_run run;
-    int64_t bound = 0, n = 0;
+    int64_t n = 0;
     bool row = true;
-    *out = NULL;
     sq_run_init(ix->conn, &run, false);
-    rec_status s = slot_bound(ix, d, &bound, err);
-    if (s == REC_OK) s = memory_new(d, &m, err);
-    if (s == REC_OK) s = sq_index_select(ix, d, "", &st, err);
+    rec_status s = sq_index_select(ix, d, "", &st, err);
     while (s == REC_OK) {
         s = sq_step(st, d->what, &row, err);
         if (s != REC_OK || !row) break;
-        s = absorb_row(m, d, st, err);
+        sq_place at = sq_index_place(d, st);
+        s = sq_slots_check(slots, d, &at, err);
+        if (s == REC_OK) s = absorb_row(m, d, st, err);
         if (s == REC_OK && ++n % 256 == 0) s = run_check(&run, err);
     }
     sqlite3_finalize(st);
+    return s;
+}
+
+rec_status sq_index_read(sq_index *ix, const sq_index_def *d, sq_memory **out,
+                         rec_err *err) {
+    double start = rec_seconds();
+    sq_memory *m = NULL;
+    sq_slots slots = {0};
+    *out = NULL;
+    rec_status s = sq_index_check_format(ix, d, err);
+    if (s == REC_OK) s = sq_slots_read(ix, d, UINT64_MAX, &slots, err);
+    if (s == REC_OK) s = memory_new(d, &m, err);
+    if (s == REC_OK) s = read_rows(ix, d, &slots, m, err);
+    sq_slots_clear(&slots);
     if (s == REC_OK) s = read_ef(ix, d, m, err);
     if (s == REC_OK && sq_graph_exists(d)) s = sq_graph_load(ix, d, m, err);
     if (s == REC_OK) {
@@ -173,27 +149,56 @@ rec_status sq_index_read(sq_index *ix, const sq_index_def *d, sq_memory **out,
     return s;
 }
 
-/* Chunk c again: what the table has, and nothing else. */
-static rec_status read_chunk(sq_index *ix, const sq_index_def *d, sq_memory *m,
-                             uint32_t c, rec_err *err) {
+/* Rows of a chunk whose rowids are first to last. *found: their bits. */
+static rec_status read_range(sq_index *ix, const sq_index_def *d, const index_chunk *c,
+                             int64_t first, int64_t last, uint64_t *found,
+                             rec_err *err) {
     sqlite3_stmt *st = NULL;
-    uint64_t found = 0;
     bool row = false;
     rec_status s = sq_index_statement(ix, d, INDEX_ST_CHUNK_ROWS, &st, err);
-    if (s != REC_OK) return s;
-    int64_t first = (int64_t)c * 64;
-    if (sqlite3_bind_int64(st, 1, first) || sqlite3_bind_int64(st, 2, first + 63))
-        return rec_nomem(err);
+    if (s == REC_OK &&
+        (sqlite3_bind_int64(st, 1, first) || sqlite3_bind_int64(st, 2, last)))
+        s = rec_nomem(err);
     while (s == REC_OK) {
         s = sq_step(st, d->what, &row, err);
         if (s != REC_OK || !row) break;
-        found |= (uint64_t)1 << (sqlite3_column_int64(st, 0) - first);
-        s = absorb_row(m, d, st, err);
+        sq_place at = sq_index_place(d, st);
+        if (!sq_chunk_has(c, &at)) continue;
+        *found |= (uint64_t)1 << at.slot % INDEX_CHUNK;
+        s = absorb_row(ix->mem, d, st, err);
     }
-    sqlite3_reset(st);
-    for (unsigned bit = 0; bit < 64 && s == REC_OK; bit++) {
-        uint32_t slot = (uint32_t)first + bit;
-        if (found >> bit & 1 || slot >= m->n_slots) continue;
+    if (st) sqlite3_reset(st);
+    return s;
+}
+
+/* All rows of a chunk, keys that follow each other in one go. A bit without its row is damage, or
+ * a lost slot: REC_CORRUPT, and reading all rows will tell (sq_index_revalidate). */
+static rec_status read_live(sq_index *ix, const sq_index_def *d, const index_chunk *c,
+                            rec_err *err) {
+    uint64_t found = 0;
+    rec_status s = REC_OK;
+    for (uint64_t left = c->live; left && s == REC_OK;) {
+        int64_t first = c->row[__builtin_ctzll(left)], last = first;
+        while ((left &= left - 1) != 0 && last < INT64_MAX &&
+               c->row[__builtin_ctzll(left)] == last + 1)
+            last++;
+        s = read_range(ix, d, c, first, last, &found, err);
+    }
+    if (s != REC_OK || found == c->live) return s;
+    return rec_corrupt(err, "%s: row %" PRId64 " of %s_chunks names missing rows",
+                       d->what, c->number, d->table);
+}
+
+/* Chunk number c again: what the table has, and nothing else. */
+static rec_status read_chunk(sq_index *ix, const sq_index_def *d, uint32_t number,
+                             rec_err *err) {
+    sq_memory *m = ix->mem;
+    index_chunk c;
+    rec_status s = sq_chunk_read(ix, d, number, &c, err);
+    if (s == REC_OK) s = read_live(ix, d, &c, err);
+    for (unsigned bit = 0; bit < INDEX_CHUNK && s == REC_OK; bit++) {
+        uint32_t slot = number * INDEX_CHUNK + bit;
+        if (c.live >> bit & 1 || slot >= m->n_slots) continue;
         filter_drop(m->cells, slot);
         if (m->ix->ops->get(m->ix, slot)) note_gone(m);
         s = m->ix->ops->remove(m->ix, slot, err);
@@ -217,6 +222,18 @@ rec_status sq_index_push_segment(sq_index *ix, const sq_generation *g, rec_err *
     return s;
 }
 
+/* Chunks are dense, so their number bounds them: a hostile one asks for nothing. */
+static rec_status count_chunks(sq_index *ix, const sq_index_def *d, size_t *n,
+                               rec_err *err) {
+    sqlite3_stmt *st = NULL;
+    bool row = false;
+    rec_status s = sq_index_statement(ix, d, INDEX_ST_CHUNK_COUNT, &st, err);
+    if (s == REC_OK) s = sq_step(st, d->what, &row, err);
+    *n = s == REC_OK && row ? (size_t)sqlite3_column_int64(st, 0) : 0;
+    if (st) sqlite3_reset(st);
+    return s;
+}
+
 static rec_status collect_newer(sq_index *ix, const sq_index_def *d, uint64_t counter,
                                 bitmap *stale, rec_err *err) {
     sqlite3_stmt *st = NULL;
@@ -236,10 +253,10 @@ static rec_status collect_newer(sq_index *ix, const sq_index_def *d, uint64_t co
 static rec_status collect_stale(sq_index *ix, const sq_index_def *d, size_t from,
                                 const sq_generation *foreign, bitmap *stale,
                                 rec_err *err) {
-    int64_t bound = 0;
-    rec_status s = slot_bound(ix, d, &bound, err);
+    size_t n_chunks = 0;
+    rec_status s = count_chunks(ix, d, &n_chunks, err);
     if (s != REC_OK) return s;
-    size_t n_chunks = (size_t)bound / 64, n_mem = ix->mem->n_slots / 64 + 1;
+    size_t n_mem = ix->mem->n_slots / 64 + 1;
     s = bitmap_init(stale, n_chunks > n_mem ? n_chunks : n_mem, false, err);
     for (size_t i = from; i < ix->n_touched && s == REC_OK; i++)
         if (ix->touched[i] < stale->n_bit) bitmap_set(stale, ix->touched[i]);
@@ -253,8 +270,8 @@ static rec_status read_stale(sq_index *ix, const sq_index_def *d, const bitmap *
     rec_status s = REC_OK;
     for (size_t w = 0; w < (stale->n_bit + 63) / 64 && s == REC_OK; w++)
         for (uint64_t left = stale->word[w]; left && s == REC_OK; left &= left - 1)
-            s = read_chunk(ix, d, ix->mem,
-                           (uint32_t)(w * 64 + (size_t)__builtin_ctzll(left)), err);
+            s = read_chunk(ix, d, (uint32_t)(w * 64 + (size_t)__builtin_ctzll(left)),
+                           err);
     return s;
 }
 
@@ -321,8 +338,12 @@ rec_status sq_index_revalidate(sq_index *ix, const sq_index_def *d,
         sq_index_drop_memory(ix);
         return REC_OK;
     }
-    rec_status s = catch_up(ix, d, g, base, err);
-    if (s != REC_OK) sq_index_drop_memory(ix);
+    rec_err why = {0};
+    rec_status s = catch_up(ix, d, g, base, &why);
+    if (s == REC_OK) return s;
+    sq_index_drop_memory(ix);
+    if (s == REC_CORRUPT) return REC_OK; /* reading everything says what is wrong */
+    *err = why;
     return s;
 }
 

@@ -4,7 +4,7 @@
  *   xUpdate(NULL, rowid, columns...)      INSERT, or a command when the command column is set
  *   xUpdate(old, new, columns...)         UPDATE
  *
- *   columns -> affinity applied, vector encoded -> key decided -> conflicts -> sq_index_put
+ *   columns -> affinity applied, vector encoded -> key decided -> conflicts -> sq_index
  *
  * I1. Everything that can be refused is refused before anything is written: a conflict is
  *     decided here (ABORT, IGNORE, FAIL, ROLLBACK by SQLITE_CONSTRAINT, REPLACE by writing).
@@ -59,15 +59,16 @@ static void new_row_clear(new_row *r, const sq_index_def *d) {
 }
 
 /* The stored vector of the row that an UPDATE leaves alone. */
-static rec_status keep_vector(vt_index *vt, int64_t slot, new_row *r, rec_err *err) {
+static rec_status keep_vector(vt_index *vt, const sq_place *at, new_row *r,
+                              rec_err *err) {
     sqlite3_stmt *st = NULL;
     bool row = false;
-    rec_status s = sq_index_select(vt->ix, &vt->def, "WHERE slot = ?1", &st, err);
-    if (s == REC_OK && sqlite3_bind_int64(st, 1, slot)) s = rec_nomem(err);
+    rec_status s = sq_index_select(vt->ix, &vt->def, "WHERE rowid = ?1", &st, err);
+    if (s == REC_OK && sqlite3_bind_int64(st, 1, at->rowid)) s = rec_nomem(err);
     if (s == REC_OK) s = sq_step(st, vt->def.what, &row, err);
     if (s == REC_OK && row) {
         cell c = sq_column_cell(st, 2);
-        s = sq_index_check_vector(&vt->def, slot, &c, err);
+        s = sq_index_check_vector(&vt->def, at->slot, &c, err);
         if (s == REC_OK && c.type == CELL_BLOB) {
             memcpy(r->v, c.p, c.nbyte);
             r->row.v = r->v;
@@ -91,8 +92,8 @@ static rec_status read_vector(vt_index *vt, sqlite3_value *v, new_row *r,
     return s == REC_OK ? s : rec_fail(err, s, "%s: %s", d->what, inner.msg);
 }
 
-/* Vector and filter cells from the arguments; old_slot: of an UPDATE. value[i]: column i. */
-static rec_status read_cells(vt_index *vt, sqlite3_value **value, int64_t old_slot,
+/* Vector and filter cells from the arguments; old: the row of an UPDATE. value[i]: column i. */
+static rec_status read_cells(vt_index *vt, sqlite3_value **value, const sq_place *old,
                              new_row *r, rec_err *err) {
     const sq_index_def *d = &vt->def;
     rec_status s = REC_OK;
@@ -104,8 +105,8 @@ static rec_status read_cells(vt_index *vt, sqlite3_value **value, int64_t old_sl
         if (f->role == FIELD_FILTER)
             s = sq_value_as(value[i], f->affinity, &r->row.filter[f->cell - 1], err);
         else if (f->role == FIELD_VECTOR)
-            s = old_slot != SQ_NO_SLOT && sqlite3_value_nochange(value[i])
-                    ? keep_vector(vt, old_slot, r, err)
+            s = old->slot != SQ_NO_SLOT && sqlite3_value_nochange(value[i])
+                    ? keep_vector(vt, old, r, err)
                     : read_vector(vt, value[i], r, err);
     }
     for (int i = 0; i < INDEX_COMMAND && s == REC_OK; i++) {
@@ -120,9 +121,10 @@ static rec_status read_cells(vt_index *vt, sqlite3_value **value, int64_t old_sl
 /* The key that an INSERT gives: of the key column, else the rowid, else the next number.
  * REC_OK with CELL_NULL: a TEXT key is missing. */
 static rec_status insert_key(vt_index *vt, sqlite3_value *rowid, sqlite3_value *key,
-                             cell *out, rec_err *err) {
+                             cell *out, bool *is_next, rec_err *err) {
     const sq_index_def *d = &vt->def;
     rec_status s = REC_OK;
+    *is_next = false;
     bool has_rowid = sqlite3_value_type(rowid) != SQLITE_NULL;
     if (key && sqlite3_value_type(key) != SQLITE_NULL) {
         s = sq_value_as(key, d->key == INDEX_KEY_TEXT ? 't' : 'i', out, err);
@@ -150,6 +152,7 @@ static rec_status insert_key(vt_index *vt, sqlite3_value *rowid, sqlite3_value *
         return rec_fail(err, REC_RANGE, "%s: no key is left above %lld", d->what,
                         (long long)out->i);
     out->i = out->i < 0 ? 1 : out->i + 1;
+    *is_next = true;
     return s;
 }
 
@@ -176,13 +179,13 @@ static rec_status update_key(vt_index *vt, sqlite3_value **argv, sqlite3_value *
     return s;
 }
 
-static rec_status old_slot(vt_index *vt, sqlite3_value *rowid, int64_t *slot,
-                           rec_err *err) {
+static rec_status old_place(vt_index *vt, sqlite3_value *rowid, sq_place *at,
+                            rec_err *err) {
     cell id = {.type = CELL_INT, .i = sqlite3_value_int64(rowid)};
-    *slot = id.i;
+    *at = (sq_place){.slot = id.i, .rowid = id.i};
     return vt->def.key == INDEX_KEY_TEXT
                ? REC_OK
-               : sq_index_find(vt->ix, &vt->def, &id, slot, err);
+               : sq_index_find(vt->ix, &vt->def, &id, at, err);
 }
 
 static sqlite3_value *key_value(const vt_index *vt, sqlite3_value **value) {
@@ -197,26 +200,29 @@ static rec_status write_row(vt_index *vt, sqlite3_value **argv, sqlite3_int64 *r
     const sq_index_def *d = &vt->def;
     bool is_insert = sqlite3_value_type(argv[0]) == SQLITE_NULL;
     sqlite3_value **value = argv + 2, *key = key_value(vt, value);
-    int64_t slot = SQ_NO_SLOT, other = SQ_NO_SLOT;
+    sq_place at = {.slot = SQ_NO_SLOT}, other = at;
+    bool is_next = false; /* nobody has that key */
     new_row r = {0};
-    rec_status s = is_insert ? insert_key(vt, argv[1], key, &r.row.id, err)
+    rec_status s = is_insert ? insert_key(vt, argv[1], key, &r.row.id, &is_next, err)
                              : update_key(vt, argv, key, &r.row.id, err);
-    if (s == REC_OK && !is_insert) s = old_slot(vt, argv[0], &slot, err);
-    bool is_gone = s == REC_OK && !is_insert && slot == SQ_NO_SLOT;
-    if (s == REC_OK && !is_gone) s = read_cells(vt, value, slot, &r, err);
+    if (s == REC_OK && !is_insert) s = old_place(vt, argv[0], &at, err);
+    bool is_gone = s == REC_OK && !is_insert && at.slot == SQ_NO_SLOT;
+    if (s == REC_OK && !is_gone) s = read_cells(vt, value, &at, &r, err);
     if (s == REC_OK && !is_gone && r.row.id.type == CELL_NULL)
         *rc = constraint(vt, "NOT NULL");
     if (s == REC_OK && *rc == SQLITE_OK && !is_gone) {
-        s = sq_index_find(vt->ix, d, &r.row.id, &other, err);
-        if (s == REC_OK && other != SQ_NO_SLOT && other != slot) {
+        if (!is_next) s = sq_index_find(vt->ix, d, &r.row.id, &other, err);
+        if (s == REC_OK && other.slot != SQ_NO_SLOT &&
+            (is_insert || other.rowid != at.rowid)) {
             if (sqlite3_vtab_on_conflict(vt->conn->db) != SQLITE_REPLACE)
                 *rc = constraint(vt, "UNIQUE");
             else if (is_insert)
-                slot = other; /* the new row takes the place of the old */
+                at = other; /* the new row takes the place of the old */
         }
         if (s == REC_OK && *rc == SQLITE_OK)
-            s = sq_index_put(vt->ix, d, &r.row, &slot, err);
-        if (is_insert) *rowid = d->key == INDEX_KEY_TEXT ? slot : r.row.id.i;
+            s = at.slot == SQ_NO_SLOT ? sq_index_insert(vt->ix, d, &r.row, &at, err)
+                                      : sq_index_replace(vt->ix, d, &r.row, &at, err);
+        if (is_insert) *rowid = at.rowid;
     }
     new_row_clear(&r, d);
     return s;
@@ -230,10 +236,10 @@ int vt_index_update(sqlite3_vtab *base, int argc, sqlite3_value **argv,
     int rc = SQLITE_OK;
     sqlite3_int64 last = sqlite3_last_insert_rowid(vt->conn->db);
     if (argc == 1) {
-        int64_t slot;
-        s = old_slot(vt, argv[0], &slot, &err);
-        if (s == REC_OK && slot != SQ_NO_SLOT)
-            s = sq_index_delete(vt->ix, &vt->def, slot, &err);
+        sq_place at;
+        s = old_place(vt, argv[0], &at, &err);
+        if (s == REC_OK && at.slot != SQ_NO_SLOT)
+            s = sq_index_delete(vt->ix, &vt->def, &at, &err);
     } else {
         sqlite3_value *command = argv[2 + vt->def.n_field + INDEX_COMMAND];
         bool is_insert = sqlite3_value_type(argv[0]) == SQLITE_NULL;
