@@ -21,7 +21,7 @@
  *     euler   1 - tP          rk4   1 - tP + t^2/2 P^2 - t^3/6 P^3 + t^4/24 P^4
  *
  * What differs from the papers: they use 1/2 for all degrees of R~ and none or 1/2 for the
- * history. Exponents of their own are worth two to seven percent (README); and P is divided by its
+ * history. Exponents of their own are worth two to nine percent of recall; and P is divided by its
  * largest eigenvalue, which is 1 for theirs, so that `ideal` and `sharpen` mean the same for all.
  *
  *     the stored model:  edges in compressed rows   +   V in float16
@@ -46,9 +46,11 @@
 
 #include <math.h>
 
-#define GRAPH_OVERSAMPLE   10
-#define GRAPH_MAX_STRENGTH 64.f
-#define GRAPH_MAX_RATING   2.f
+#define GRAPH_OVERSAMPLE       10
+#define GRAPH_USER_SCALE       .35
+#define GRAPH_USER_SCALE_SHARP .3
+#define GRAPH_MAX_STRENGTH     64.f
+#define GRAPH_MAX_RATING       2.f
 
 /* ---- edges ------------------------------------------------------------------------------------- */
 
@@ -218,7 +220,8 @@ static void read_options(graph *m, const model_options *o) {
     m->filter = (graph_filter)opt_num(o, "filter");
     m->solver = (graph_solver)opt_num(o, "solver");
     m->steps = (uint32_t)opt_num(o, "steps");
-    m->user_scale = opt_num(o, "user_scale");
+    m->user_scale = m->filter == GRAPH_BSPM ? GRAPH_USER_SCALE_SHARP : GRAPH_USER_SCALE;
+    if (opt_text(o, "user_scale")) m->user_scale = opt_num(o, "user_scale");
     m->item_scale = opt_num(o, "item_scale");
     m->linear_in = opt_num(o, "linear_in");
     m->linear_out = opt_num(o, "linear_out");

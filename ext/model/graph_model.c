@@ -582,12 +582,12 @@ static size_t graph_nbyte(const rec_model *model) {
 // clang-format off
 static const model_option graph_options[] = {
     {"filter", OPT_ENUM, 0, 0, "gfcf", "linear|ideal|gfcf|bspm", "linear: two hops; ideal: leading eigenvectors; gfcf: both; bspm: both, sharpened"},
-    {"factors", OPT_INT, GRAPH_MIN_FACTORS, GRAPH_MAX_FACTORS, "256", NULL, "eigenvectors of the ideal part"},
+    {"factors", OPT_INT, GRAPH_MIN_FACTORS, GRAPH_MAX_FACTORS, "320", NULL, "eigenvectors of the ideal part"},
     {"ideal", OPT_REAL, 0, 1e3, ".3", NULL, "gfcf, bspm: weight of the ideal part"},
-    {"sharpen", OPT_REAL, 0, GRAPH_MAX_SHARPEN, "2.5", NULL, "bspm: time of sharpening"},
+    {"sharpen", OPT_REAL, 0, GRAPH_MAX_SHARPEN, "1.6", NULL, "bspm: time of sharpening"},
     {"steps", OPT_INT, 1, GRAPH_MAX_STEPS, "1", NULL, "bspm: steps of sharpening"},
     {"solver", OPT_ENUM, 0, 0, "rk4", "euler|rk4", "bspm: how a step is made"},
-    {"user_scale", OPT_REAL, 0, 2, ".4", NULL, "an edge counts (degree of the user)^-user_scale"},
+    {"user_scale", OPT_REAL, 0, 2, NULL, NULL, "an edge counts (degree of the user)^-user_scale; default .35, bspm .3"},
     {"item_scale", OPT_REAL, 0, 2, ".4", NULL, "an edge counts (degree of the item)^-item_scale"},
     {"linear_in", OPT_REAL, -2, 2, ".3", NULL, "linear part: items of the history times degree^-linear_in"},
     {"linear_out", OPT_REAL, -2, 2, ".2", NULL, "linear part: scores times degree^linear_out"},
