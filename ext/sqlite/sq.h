@@ -589,7 +589,7 @@ typedef struct sq_block {
     size_t k;            /* rows a user, at most */
     sq_block_user *user; /* [cap] owned; n of them are in use */
     size_t n, cap;
-    const struct sq_map *map; /* of the view; NULL where no user needs it */
+    const struct sq_map *map; /* of the view */
 } sq_block;
 rec_status sq_block_init(sq_block *b, sq_view *v, size_t k, rec_err *err);
 /* Room for one more: *out is cleared, the caller fills key, profile and allowed. */

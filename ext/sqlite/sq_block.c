@@ -92,13 +92,15 @@ struct sq_map {
     uint32_t *place; /* [items of the model] owned: place of the item in tie_item */
     uint32_t *cold;  /* [n_cold] owned: places of items of which the model has no row */
     size_t n_cold;
-    bool is_same; /* the numbers are the same */
+    uint32_t *tie_place; /* [items of the catalogue] owned: place in tie_item */
+    bool is_same;        /* the numbers are the same */
 };
 
 void sq_map_free(struct sq_map *m) {
     if (!m) return;
     rec_free(m->place);
     rec_free(m->cold);
+    rec_free(m->tie_place);
     rec_free(m);
 }
 
@@ -108,7 +110,9 @@ static void fill_map(struct sq_map *map, const sq_view *v, size_t n_model) {
     for (size_t i = 0; i < n_model; i++)
         map->place[i] = (uint32_t)(n + i); /* deleted */
     for (uint32_t at = 0; at < n; at++) {
-        uint32_t item = v->tie_item[at], m = v->model_item[item];
+        uint32_t item = v->tie_item[at];
+        uint32_t m = v->model ? v->model_item[item] : KEYS_NONE;
+        map->tie_place[item] = at;
         if (m != item) map->is_same = false;
         if (m < n_model)
             map->place[m] = at;
@@ -118,12 +122,14 @@ static void fill_map(struct sq_map *map, const sq_view *v, size_t n_model) {
 }
 
 static rec_status make_map(sq_view *v, rec_err *err) {
-    size_t n_model = v->model->ops->n_items(v->model);
+    size_t n = catalog_n_items(v->items);
+    size_t n_model = v->model ? v->model->ops->n_items(v->model) : 0; /* hybrid */
     struct sq_map *map = rec_zeros(1, sizeof *map);
     if (!map) return rec_nomem(err);
     map->place = rec_array(n_model, sizeof *map->place);
-    map->cold = rec_array(catalog_n_items(v->items), sizeof *map->cold);
-    if (!map->place || !map->cold) {
+    map->cold = rec_array(n, sizeof *map->cold);
+    map->tie_place = rec_array(n, sizeof *map->tie_place);
+    if (!map->place || !map->cold || !map->tie_place) {
         sq_map_free(map);
         return rec_nomem(err);
     }
@@ -136,7 +142,7 @@ rec_status sq_block_init(sq_block *b, sq_view *v, size_t k, rec_err *err) {
     size_t n = catalog_n_items(v->items);
     *b = (sq_block){.view = v, .k = k < n ? k : n};
     rec_status s = sq_view_require_trained(v, err);
-    if (s == REC_OK && !v->map && (has_sweep(v) || v->near)) s = make_map(v, err);
+    if (s == REC_OK && !v->map) s = make_map(v, err);
     b->map = v->map;
     return s;
 }
@@ -288,10 +294,14 @@ static rec_status score_user(const work *w, sq_block_user *u, rec_err *err) {
     sq_scores scores;
     rec_status s = sq_score(v, &u->profile, NULL, &scores, err);
     if (s != REC_OK) return s;
-    for (uint32_t place = 0; place < scores.n; place++) {
-        uint32_t item = v->tie_item[place];
-        if (bitmap_has(&u->allowed, item) && isfinite(scores.score[item]))
-            topk_push(&u->found, -scores.score[item], place);
+    const uint32_t *place = w->b->map->tie_place;
+    float bound = topk_bound(&u->found);
+    for (uint32_t item = 0; item < scores.n; item++) {
+        float value = -scores.score[item];
+        if (value > bound || !bitmap_has(&u->allowed, item) || !isfinite(value))
+            continue;
+        topk_push(&u->found, value, place[item]);
+        bound = topk_bound(&u->found);
     }
     topk_sort(&u->found);
     u->source = rec_array(u->found.n, sizeof *u->source);
