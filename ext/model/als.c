@@ -199,7 +199,7 @@ static double usual_alpha0(const dataset *d) {
 static double usual_lambda(const als *m, const dataset *d) {
     if (als_is_explicit(m)) return ALS_LAMBDA_EXPLICIT;
     double sparse =
-        ALS_LAMBDA_SPARSE * pow(64. / (m->factors > 64 ? m->factors : 64), .6);
+        ALS_LAMBDA_SPARSE * pow(64. / (m->factors > 64 ? m->factors : 64), .27);
     return exp(log(ALS_LAMBDA_IMPLICIT) +
                sparseness(d) * (log(sparse) - log(ALS_LAMBDA_IMPLICIT)));
 }
@@ -473,7 +473,10 @@ static int usual_epochs(const model_fit_args *a) {
     int factors = (int)opt_num(a->options, "factors");
     int epochs = (int)opt_num(a->options, "epochs");
     if (!opt_text(a->options, "epochs"))
-        epochs = a->data->feedback == FEEDBACK_EXPLICIT ? 10 : factors < 256 ? 8 : 5;
+        epochs = a->data->feedback == FEEDBACK_EXPLICIT ? 10
+                 : factors < 256                        ? 8
+                 : factors < 512                        ? 5
+                                                        : 3;
     return als_starts_from(a) ? (epochs + 3) / 4 : epochs;
 }
 

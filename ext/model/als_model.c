@@ -351,7 +351,7 @@ static size_t als_nbyte(const rec_model *model) {
 // clang-format off
 static const model_option als_options[] = {
     {"factors", OPT_INT, ALS_MIN_FACTORS, ALS_MAX_FACTORS, "64", NULL, "numbers that describe an item"},
-    {"epochs", OPT_INT, 1, 1000, NULL, NULL, "passes over users and items; default 8, 5 from 256 factors on, explicit 10"},
+    {"epochs", OPT_INT, 1, 1000, NULL, NULL, "passes over users and items; default 8, from 256 factors on 5, from 512 on 3; explicit 10"},
     {"solver", OPT_ENUM, 0, 0, "auto", "auto|cholesky|cg|blocks", "cholesky: exact; cg: steps from the last epoch; blocks: 64 factors at a time; auto: exact up to 512 factors, then blocks"},
     {"cg_steps", OPT_INT, 1, 100, "3", NULL, "solver=cg: steps a row and epoch"},
     {"early_stop", OPT_INT, 0, 100, "0", NULL, "epochs without a better validation before training ends; 0: no validation"},

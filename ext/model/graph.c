@@ -31,8 +31,10 @@
  * 64. Explicit ratings: (rating - mean) / deviation up to 2; ratings below the mean make no edge,
  * but count against an item's neighbours in a history, as dislikes do.
  *
- * Training again starts from the eigenvectors of the model before: one product with the graph
- * then does what three and two orthonormalisations do from random vectors.
+ * Training again with up to an eighth of new edges since the eigenvectors were computed keeps them: the
+ * linear part has all edges, and a new item's row follows from those of the items that its users took. With
+ * more, the decomposition starts from them, and one product with the graph does what three do from random
+ * vectors.
  *
  * Invariants
  *   I1  users' edges ascend within a row, lie below n_items, and are finite and > 0.
@@ -47,6 +49,7 @@
 #include <math.h>
 
 #define GRAPH_OVERSAMPLE       10
+#define GRAPH_INHERIT_PART     8 /* new edges for the known ones of a basis */
 #define GRAPH_USER_SCALE       .35
 #define GRAPH_USER_SCALE_SHARP .3
 #define GRAPH_MAX_STRENGTH     64.f
@@ -180,6 +183,81 @@ static rec_status start_from(const model_fit_args *a, uint32_t n_items, mat *sta
     return st;
 }
 
+/* The row that item i would have: (P V)_i over the eigenvalues, through the users who took it. */
+static void extend_row(const graph *m, size_t i, float *sum, float *row) {
+    const rec_kernels *k = vec_kernels();
+    memset(sum, 0, m->factors * sizeof *sum);
+    for (size_t e = m->items.ptr[i]; e < m->items.ptr[i + 1]; e++) {
+        size_t u = m->items.other[e];
+        float x = (m->items.strength ? m->items.strength[e] : 1) * m->user_norm[u] *
+                  m->item_norm[i] / m->largest;
+        for (size_t j = m->users.ptr[u]; j < m->users.ptr[u + 1]; j++) {
+            size_t other = m->users.other[j];
+            if (other == i) continue;
+            k->f32_from_f16(row, graph_half_row(m, other), m->factors);
+            k->axpy(sum,
+                    x * (m->users.strength ? m->users.strength[j] : 1) *
+                        m->item_norm[other],
+                    row, m->factors);
+        }
+    }
+    for (size_t f = 0; f < m->factors; f++)
+        sum[f] = m->value[f] > 0 ? sum[f] / m->value[f] : 0;
+}
+
+/* The number that item i had in a model, KEYS_NONE if it had no edges there. */
+static uint32_t old_item(const model_fit_args *a, size_t i) {
+    const graph *old = graph_self(a->previous);
+    uint32_t was = a->previous_item ? a->previous_item[i] : (uint32_t)i;
+    return was < old->n_items && old->degree[was] > 0 ? was : KEYS_NONE;
+}
+
+static rec_status extend_rows(graph *m, const model_fit_args *a, rec_err *err) {
+    float *sum = rec_zeros(m->factors, sizeof *sum);
+    float *row = rec_zeros(m->factors, sizeof *row);
+    rec_status st = sum && row ? REC_OK : rec_nomem(err);
+    for (size_t i = 0; !st && i < m->n_items; i++) {
+        if (old_item(a, i) != KEYS_NONE) continue;
+        extend_row(m, i, sum, row);
+        vec_kernels()->f16_from_f32(graph_half_row(m, i), sum, m->factors);
+        st = run_check(a->run, err);
+    }
+    rec_free(sum);
+    rec_free(row);
+    return st;
+}
+
+/* The eigenvectors of the model before, as they are; rows of new items follow from them. */
+static rec_status inherit_factors(graph *m, const model_fit_args *a, rec_err *err) {
+    const graph *old = graph_self(a->previous);
+    rec_status st = graph_alloc_factors(m, old->factors, err);
+    if (st) return st;
+    m->largest = old->largest;
+    m->basis = old->basis;
+    memcpy(m->value, old->value, m->factors * sizeof *m->value);
+    for (size_t i = 0; i < m->n_items; i++) {
+        uint32_t was = old_item(a, i);
+        uint16_t *to = graph_half_row(m, i);
+        if (was == KEYS_NONE)
+            memset(to, 0, m->factors * sizeof *to);
+        else
+            memcpy(to, graph_half_row(old, was), m->factors * sizeof *to);
+    }
+    st = extend_rows(m, a, err);
+    if (!st) graph_finish_factors(m);
+    return st;
+}
+
+/* Few new edges move the leading directions little: below this share they stay as they are. */
+static bool may_inherit(const graph *m, const model_fit_args *a, uint32_t factors) {
+    if (!a->previous || a->previous->ops != &graph_ops) return false;
+    const graph *old = graph_self(a->previous);
+    uint64_t n = m->users.ptr[m->n_users];
+    return old->factors == factors && old->user_scale == m->user_scale &&
+           old->item_scale == m->item_scale && n >= old->basis &&
+           n - old->basis <= old->basis / GRAPH_INHERIT_PART;
+}
+
 static rec_status find_factors(graph *m, const model_fit_args *a, uint32_t factors,
                                rec_err *err) {
     uint32_t side = m->n_users < m->n_items ? m->n_users : m->n_items;
@@ -189,6 +267,8 @@ static rec_status find_factors(graph *m, const model_fit_args *a, uint32_t facto
                 graph_self(a->previous)->factors >= factors / 2 &&
                 graph_self(a->previous)->filter != GRAPH_LINEAR;
     if (factors > side) factors = side;
+    if (factors && may_inherit(m, a, factors)) return inherit_factors(m, a, err);
+    m->basis = m->users.ptr[m->n_users];
     float *s = rec_zeros((size_t)factors + 1, sizeof *s);
     rec_status st = s ? weigh_side(m, true, &by_user, err) : rec_nomem(err);
     if (!st) st = weigh_side(m, false, &by_item, err);

@@ -30,7 +30,8 @@ typedef struct graph {
     double linear_in, linear_out, ideal_in, ideal_out;
     double ideal, sharpen;  /* weight of the ideal part; time of sharpening */
     double mean, deviation; /* explicit: of the ratings; implicit: 0, typical weight */
-    float largest; /* largest eigenvalue of the item-item graph; 1 for linear */
+    uint64_t basis; /* edges there were when the eigenvectors were last computed */
+    float largest;  /* largest eigenvalue of the item-item graph; 1 for linear */
     graph_side users, items;
     float *degree;              /* [n_items] owned, as all below */
     float *user_norm;           /* [n_users] degree^-2 user_scale */

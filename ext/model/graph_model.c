@@ -18,7 +18,7 @@
  *
  * Stored: u32 version, filter, solver, steps, feedback, n_users, n_items, factors, has strengths;
  * f64 user_scale, item_scale, linear_in, linear_out, ideal_in, ideal_out, ideal, sharpen, mean, deviation;
- * f32 largest; u32 edges of each user; u32 items of the edges; strengths: f32 each; f32 degree[n_items];
+ * u64 basis; f32 largest; u32 edges of each user; u32 items of the edges; strengths: f32 each; f32 degree[n_items];
  * f32 value[factors]; float16 eigenvectors, item by item.
  */
 #include "graph.h"
@@ -422,6 +422,7 @@ static rec_status graph_save(const rec_model *model, bytes_writer *w, rec_err *e
     for (size_t i = 0; i < sizeof head / sizeof head[0]; i++) bytes_put_u32(w, head[i]);
     list_numbers((graph *)model, number);
     for (size_t i = 0; i < GRAPH_N_NUMBERS; i++) bytes_put_f64(w, *number[i].at);
+    bytes_put_u64(w, m->basis);
     bytes_put_f32(w, m->largest);
     for (size_t u = 0; u < m->n_users; u++)
         bytes_put_u32(w, (uint32_t)(m->users.ptr[u + 1] - m->users.ptr[u]));
@@ -529,6 +530,7 @@ static rec_status read_body(graph *m, bytes_reader *r, const uint32_t *head,
     graph_number number[GRAPH_N_NUMBERS];
     list_numbers(m, number);
     for (size_t i = 0; i < GRAPH_N_NUMBERS; i++) *number[i].at = bytes_get_f64(r);
+    m->basis = bytes_get_u64(r);
     m->largest = bytes_get_f32(r);
     rec_status st = check_numbers(m, err);
     if (!st) st = read_edges(m, r, head[8] != 0, err);

@@ -355,13 +355,14 @@ static void test_warm(void) {
     rec_err err = {0};
     dataset d, turned;
     uint32_t was[500];
+    size_t n = 0;
     CHECK(!make_groups(FEEDBACK_IMPLICIT, 300, 500, 5, &d, &err));
     interaction *r = malloc(d.n * sizeof *r);
     for (uint32_t u = 0; u < d.n_users; u++)
         for (size_t j = d.ptr[u]; j < d.ptr[u + 1]; j++)
-            r[j] = (interaction){u, 499 - d.item[j], 1, 1, NAN};
+            if (j % 5) r[n++] = (interaction){u, 499 - d.item[j], 1, 1, NAN};
     signal_spec s = plain_signal(FEEDBACK_IMPLICIT);
-    CHECK(!dataset_build(&s, r, d.n, 300, 500, &turned, &err));
+    CHECK(!dataset_build(&s, r, n, 300, 500, &turned, &err));
     const char *const set[] = {"factors", "5", "filter", "ideal", "power", "8", NULL};
     rec_model *old = fit_model(&graph_ops, &turned, set, NULL), *warm = NULL;
     rec_model *cold = fit_model(&graph_ops, &d, set, NULL);
@@ -389,6 +390,46 @@ static void test_warm(void) {
     free(r);
     dataset_clear(&d);
     dataset_clear(&turned);
+}
+
+/* Few new edges and a new item: the eigenvectors stay, and the item's row follows from its users. */
+static void test_inherit(void) {
+    rec_err err = {0};
+    dataset d, all;
+    CHECK(!make_groups(FEEDBACK_IMPLICIT, 100, 90, 3, &all, &err));
+    signal_spec s = plain_signal(FEEDBACK_IMPLICIT);
+    interaction *r = malloc(all.n * sizeof *r);
+    size_t n = 0;
+    for (uint32_t u = 0; u < 100; u++)
+        for (size_t j = all.ptr[u]; j < all.ptr[u + 1]; j++)
+            if (all.item[j] != 7) r[n++] = (interaction){u, all.item[j], 1, 1, NAN};
+    CHECK(!dataset_build(&s, r, n, 100, 90, &d, &err));
+    const char *const set[] = {"factors", "3", "filter", "ideal", "power", "8", NULL};
+    rec_model *old = fit_model(&graph_ops, &d, set, NULL), *m = NULL;
+    model_options o = options_of(&graph_ops, set);
+    model_fit_args a = {.data = &all, .options = &o, .previous = old};
+    CHECK(!graph_ops.fit(&a, &m, &err));
+    if (m) {
+        float similar[90];
+        double own = 0, other = 0;
+        CHECK(graph_self(m)->basis == graph_self(old)->basis);
+        CHECK(!m->ops->similar(m, 7, similar, &err));
+        for (uint32_t i = 0; i < 90; i++) {
+            if (i % 3 == 1)
+                own += similar[i] / 30;
+            else
+                other += similar[i] / 60;
+        }
+        CHECK(own > other + .1);
+        model_query q = user_query(&all, 7);
+        check_round_trip(m, &q);
+        graph_close(m);
+    }
+    graph_close(old);
+    options_clear(&o);
+    free(r);
+    dataset_clear(&d);
+    dataset_clear(&all);
 }
 
 /* A list of a block is that of the user alone, bit for bit. */
@@ -486,6 +527,7 @@ int main(void) {
     test_threads();
     test_warm();
     test_block();
+    test_inherit();
     test_interrupt();
     return UNIT_END();
 }
