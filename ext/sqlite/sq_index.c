@@ -367,7 +367,10 @@ rec_status sq_index_begin_write(sq_index *ix, const sq_index_def *d, size_t n_ro
     rec_status s = sq_index_generation(ix, d, &g, err);
     if (s != REC_OK) return s;
     bool is_ours = sq_generation_equal(&g.now, &ix->last);
-    if (!is_ours) ix->first_free = 0; /* others wrote, or a rollback freed slots */
+    if (!is_ours) { /* others wrote, or a rollback freed slots */
+        ix->first_free = 0;
+        ix->has_filling = false;
+    }
     if (ix->mem && !sq_generation_equal(&g.now, &ix->segment[ix->n_segment - 1].gen))
         s = sq_index_revalidate(ix, d, &g, err);
     ix->n_written += n_row;
@@ -445,15 +448,15 @@ static rec_status write_row(sq_index *ix, const sq_index_def *d,
                             rec_err *err) {
     sqlite3_stmt *st = NULL;
     size_t n_v = vec_nbyte(d->type, d->cfg.dim);
-    cell v = {0}, sum = {.type = CELL_INT};
+    cell sum = {.type = CELL_INT};
     bool more = false;
     rec_status s = sq_index_statement(ix, d, which, &st, err);
     if (s != REC_OK) return s;
-    if (row->v) v = (cell){.type = CELL_BLOB, .p = row->v, .nbyte = n_v};
     s = sq_index_row_sum(d, row, &sum.i, err);
     if (s == REC_OK && sqlite3_bind_int64(st, 1, at->slot)) s = rec_nomem(err);
     if (s == REC_OK) s = sq_bind_cell(st, 2, &row->id, err);
-    if (s == REC_OK) s = sq_bind_cell(st, 3, &v, err);
+    if (s == REC_OK && row->v && sqlite3_bind_blob64(st, 3, row->v, n_v, SQLITE_STATIC))
+        s = rec_nomem(err);
     for (int i = 0; i < d->n_filter && s == REC_OK; i++)
         s = sq_bind_cell(st, 4 + i, &row->filter[i], err);
     if (s == REC_OK) s = sq_bind_cell(st, 4 + d->n_filter, &sum, err);

@@ -99,6 +99,12 @@ typedef struct index_segment {
     size_t first_saved; /* saved[first_saved..], too */
 } index_segment;
 
+typedef struct index_chunk { /* a row of <t>_chunks */
+    int64_t number;
+    uint64_t live;
+    int64_t row[INDEX_CHUNK]; /* rowids, where live */
+} index_chunk;
+
 struct sq_index { /* the connection's entry for (schema, name) */
     sq_index *next;
     sq_conn *conn;
@@ -120,6 +126,8 @@ struct sq_index { /* the connection's entry for (schema, name) */
     sq_generation last; /* the pair that our last write stored */
     const char *last_search; /* what the last search did; NULL: none yet */
     int64_t first_free;      /* no free slot in chunks below, as of `last` */
+    index_chunk filling;     /* chunk first_free, as of `last` ... */
+    bool has_filling;        /* ... if known */
 };
 
 #define INDEX_FORMAT   1 /* row 'format' of <t>_state */
@@ -175,11 +183,6 @@ typedef struct sq_place { /* where a row is */
     int64_t slot;
     int64_t rowid; /* in <t>_rows: the key if that is INTEGER, else the slot */
 } sq_place;
-typedef struct index_chunk { /* a row of <t>_chunks */
-    int64_t number;
-    uint64_t live;
-    int64_t row[INDEX_CHUNK]; /* rowids, where live */
-} index_chunk;
 typedef struct sq_slots { /* all of them */
     index_chunk *chunk;
     size_t n_chunk, cap_chunk;

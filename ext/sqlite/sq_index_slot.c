@@ -114,6 +114,10 @@ static rec_status free_chunk(sq_index *ix, const sq_index_def *d, index_chunk *o
                              rec_err *err) {
     sqlite3_stmt *st = NULL;
     bool row = false;
+    if (ix->has_filling && ix->filling.live != UINT64_MAX) {
+        *out = ix->filling;
+        return REC_OK;
+    }
     rec_status s = sq_index_statement(ix, d, INDEX_ST_FREE, &st, err);
     if (s == REC_OK && sqlite3_bind_int64(st, 1, ix->first_free)) s = rec_nomem(err);
     if (s == REC_OK) s = sq_step(st, d->what, &row, err);
@@ -141,9 +145,14 @@ rec_status sq_slot_take(sq_index *ix, const sq_index_def *d, const cell *id,
     int bit = __builtin_ctzll(~c.live);
     c.live |= (uint64_t)1 << bit;
     c.row[bit] = id->i;
-    ix->first_free = c.number;
     *slot = c.number * INDEX_CHUNK + bit;
-    return chunk_write(ix, d, &c, ix->last.counter, err);
+    ix->has_filling = false;
+    s = chunk_write(ix, d, &c, ix->last.counter, err);
+    if (s != REC_OK) return s;
+    ix->first_free = c.number;
+    ix->filling = c;
+    ix->has_filling = true;
+    return REC_OK;
 }
 
 rec_status sq_slot_touch(sq_index *ix, const sq_index_def *d, int64_t slot,
@@ -161,6 +170,7 @@ rec_status sq_slot_release(sq_index *ix, const sq_index_def *d, const sq_place *
     if (s != REC_OK || !sq_chunk_has(&c, at)) return s;
     c.live &= ~((uint64_t)1 << bit);
     if (c.number < ix->first_free) ix->first_free = c.number;
+    ix->has_filling = false;
     return chunk_write(ix, d, &c, ix->last.counter, err);
 }
 
@@ -228,6 +238,7 @@ rec_status sq_slots_check(const sq_slots *x, const sq_index_def *d, const sq_pla
 
 rec_status sq_slots_write(sq_index *ix, const sq_index_def *d, const int64_t *rowid,
                           size_t n, rec_err *err) {
+    ix->has_filling = false;
     rec_status s =
         sq_exec(ix->conn->db, d->what, err,
                 "DELETE FROM \"%w\".\"%w_chunks\" WHERE chunk <> " INDEX_HEAD_TEXT,
