@@ -12,6 +12,7 @@
  * works. Most is worth the most under ASan: REC_LIB=build/asan/rec with its library preloaded.
  */
 #include "host.h"
+#include "host_hash.h"
 
 #include <signal.h>
 #include <time.h>
@@ -89,22 +90,6 @@ static double now(void) {
 }
 
 /* The checksum of a part, as stored: u64 length, u64 hash, little-endian. */
-static uint64_t mix(uint64_t x) {
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-static uint64_t hash(const unsigned char *p, size_t n, uint64_t seed) {
-    uint64_t h = mix(seed ^ (uint64_t)n * 0xff51afd7ed558ccdu);
-    for (size_t at = 0; at < n; at += 8) {
-        uint64_t x = 0;
-        for (size_t i = at; i < n && i < at + 8; i++)
-            x |= (uint64_t)p[i] << (8 * (i - at));
-        h = mix(h ^ x);
-    }
-    return h;
-}
 static void put_u64(unsigned char *p, uint64_t x) {
     for (int i = 0; i < 8; i++) p[i] = (unsigned char)(x >> (8 * i));
 }
@@ -259,9 +244,9 @@ static void bytes(const char *model, const char *part, bool mend) {
             sqlite3 *db = copy();
             put_blob(db, model, part, 0, p, n_now);
             put_u64(tail, n_now),
-                put_u64(
-                    tail + 8,
-                    hash(p, n_now, hash((const unsigned char *)part, strlen(part), 0)));
+                put_u64(tail + 8, host_hash(p, n_now,
+                                            host_hash((const unsigned char *)part,
+                                                      strlen(part), 0)));
             if (mend) put_blob(db, model, part, -1, tail, sizeof tail);
             live_on(db, model, what, !mend, true);
         }

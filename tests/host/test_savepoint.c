@@ -212,23 +212,23 @@ static void step(int i) {
 
 int main(int argc, char **argv) {
     uint64_t first = argc > 1 ? strtoull(argv[1], NULL, 0) : 20;
-    int n = argc > 2 ? atoi(argv[2]) : 1700;
+    int n = argc > 2 ? atoi(argv[2]) : 1200;
     snprintf(path, sizeof path, "/tmp/rec_savepoint_%d.db", (int)getpid());
-    for (int round = 0; round < 2; round++) {
+    for (int round = 0; round < 4; round++) {
         seed = first * 2654435761u + (uint64_t)round * 977 + 88172645463325252u;
-        is_text = round == 1;
+        is_text = round % 2 == 1;
         name = "v";
         depth = 0;
         unlink(path);
         db = host_open(path);
         host_exec(db, "PRAGMA journal_mode=%s; PRAGMA synchronous=OFF",
-                  round ? "wal" : "delete");
+                  round % 2 ? "wal" : "delete");
         const char *key = is_text ? "TEXT" : "INTEGER";
         host_exec(db,
                   "CREATE VIRTUAL TABLE v USING rec_index(id %s PRIMARY KEY, e "
                   "float32[4], g TEXT,"
-                  " n INTEGER, metric=l1)",
-                  key);
+                  " n INTEGER, metric=l1, kind=%s)",
+                  key, round < 2 ? "flat" : "hnsw");
         host_exec(db, "CREATE TABLE p(id %s PRIMARY KEY, e, g TEXT, n INTEGER)", key);
         second = host_open(path);
         for (int i = 0; i < n && host_failed < 10; i++) step(i);

@@ -1,0 +1,53 @@
+-- kind=hnsw: what CREATE accepts and refuses; shadow tables; what EXPLAIN QUERY PLAN says.
+CREATE VIRTUAL TABLE a USING rec_index(movie_id INTEGER PRIMARY KEY, embedding float32[3], genre TEXT, year INTEGER, metric=cosine, kind=hnsw, m=16, ef_construction=200, ef=64, seed=7, codes=int8);
+CREATE VIRTUAL TABLE b USING rec_index(id TEXT PRIMARY KEY, v FLOAT16 [2], Metric = 'L2', KIND = "HNSW", Codes = None);
+CREATE VIRTUAL TABLE c USING rec_index("odd name" int8[4], kind = /* within */ hnsw, metric=ip, m=4, ef_construction=8, ef=1);
+CREATE VIRTUAL TABLE d USING rec_index(v bit[10], note, kind=hnsw, m=64, ef_construction=4000, ef=1000000);
+CREATE VIRTUAL TABLE t1 USING rec_index(v float32[16384], kind=hnsw, codes=float16); CREATE VIRTUAL TABLE t2 USING rec_index(v float32[3], kind=hnsw, codes=bit, metric=l2);
+SELECT name FROM sqlite_master WHERE name LIKE 'a!_%' ESCAPE '!' AND type = 'table' ORDER BY name;
+SELECT name, sql FROM sqlite_master WHERE name = 'a_graph';
+SELECT name, type, hidden FROM pragma_table_xinfo('a');
+-- Options: the value found, and what is allowed.
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, m=3);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, m=65);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, m=16.5);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, m=-4);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, m=99999999999999999999);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, ef_construction=7);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, ef_construction=4001);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, ef=0);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, ef=1000001);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, codes=pq);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, metric=hamming);
+CREATE VIRTUAL TABLE e USING rec_index(v bit[8], kind=hnsw, metric=l2);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, colour=red);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=);
+CREATE VIRTUAL TABLE e USING rec_index(id INTEGER PRIMARY KEY, kind=hnsw);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[16385], kind=hnsw);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], ef INTEGER, kind=hnsw);
+-- A refused CREATE leaves nothing; a shadow table in the way is named.
+SELECT count(*) FROM sqlite_master WHERE name LIKE 'e!_%' ESCAPE '!' OR name = 'e';
+CREATE TABLE e_graph(x);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw);
+SELECT name FROM sqlite_master WHERE name LIKE 'e!_%' ESCAPE '!' ORDER BY name;
+DROP TABLE e_graph;
+-- ef: a column of the query, a command, an option; the command stays in the file and follows ROLLBACK.
+INSERT INTO a VALUES (1, '[1,0,0]', 'x', 1), (2, '[0,1,0]', 'y', 2); SELECT movie_id, ef FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 200 AND k = 1;
+SELECT count(*) FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 1; SELECT count(*) FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 1000000000; SELECT count(*) FROM a WHERE embedding MATCH '[1,0,0]' AND ef = NULL;
+SELECT ef FROM rec_index_stats('a'); INSERT INTO a(a) VALUES ('ef=128'); SELECT ef FROM rec_index_stats('a');
+BEGIN; INSERT INTO a(a) VALUES ('ef=5'); SELECT ef FROM rec_index_stats('a'); ROLLBACK; SELECT ef FROM rec_index_stats('a');
+ALTER TABLE a RENAME TO aa; SELECT ef FROM rec_index_stats('aa'); ALTER TABLE aa RENAME TO a;
+INSERT INTO a(a) VALUES ('ef=0');
+INSERT INTO a(a) VALUES ('ef=1000001');
+INSERT INTO a(a) VALUES ('ef=many');
+INSERT INTO a(a) VALUES ('ef=');
+INSERT INTO a(a) VALUES ('explode');
+SELECT movie_id FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 0;
+SELECT movie_id FROM a WHERE embedding MATCH '[1,0,0]' AND ef = -1;
+SELECT movie_id FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 2.5;
+SELECT movie_id FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 'wide';
+SELECT movie_id FROM a WHERE embedding MATCH '[1,0,0]' AND ef > 5;
+SELECT movie_id FROM a WHERE ef = 5;
+SELECT ef FROM rec_index_stats('a');
+DROP TABLE a; DROP TABLE b; DROP TABLE c; DROP TABLE d; DROP TABLE t1; DROP TABLE t2;
+SELECT count(*) FROM sqlite_master;
