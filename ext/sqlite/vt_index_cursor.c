@@ -37,6 +37,10 @@ typedef struct vt_index_cursor {
     size_t hint, n_pulled, n_given; /* hint 0: the search is a stream already */
     uint32_t slot;
     float value;
+    topk_entry
+        *ahead; /* k = n over a graph: all n rows, found before the first is given */
+    size_t n_ahead, cap_ahead;
+    bool is_exact; /* the graph fell short of k: compare with everything */
     float *decoded;
 } vt_index_cursor;
 
@@ -58,6 +62,7 @@ static void cursor_reset(vt_index_cursor *cur) {
     rec_free(cur->query);
     rec_free(cur->bits);
     rec_free(cur->decoded);
+    rec_free(cur->ahead);
     bitmap_clear(&cur->allowed);
     for (size_t i = 0; i < cur->n_distance; i++) predicate_free(&cur->distance[i]);
     rec_free(cur->distance);
@@ -161,9 +166,12 @@ static bool is_upper_bound(const predicate *p) {
 static rec_status start_search(vt_index_cursor *cur, size_t k, rec_err *err) {
     vt_index *vt = (vt_index *)cur->base.pVtab;
     sq_run_init(vt->conn, &cur->run, false);
-    index_query q = {.vector = cur->query, .bits = cur->bits, .k = k, .run = &cur->run};
+    index_query q = {.vector = cur->query, .bits = cur->bits, .run = &cur->run};
+    /* A graph plans by k, so only k = n may tell it: order must not depend on LIMIT. */
+    q.k = cur->has_k || !sq_graph_exists(&vt->def) ? k : 0;
     q.ef = cur->ef > 0 ? (uint32_t)(cur->ef < UINT32_MAX ? cur->ef : UINT32_MAX)
                        : cur->mem->ef;
+    if (cur->is_exact) q.ef = UINT32_MAX;
     q.allowed = cur->has_allowed ? &cur->allowed : NULL;
     if (cur->search) cur->search->ops->end(cur->search);
     cur->search = NULL;
@@ -188,7 +196,8 @@ static rec_status begin_match(vt_index *vt, vt_index_cursor *cur, const match_ar
         want = (uint64_t)m->limit + (m->offset > 0 ? (uint64_t)m->offset : 0);
     for (size_t i = 0; i < cur->n_distance; i++)
         if (!is_upper_bound(&cur->distance[i])) want = 0;
-    if (want > (uint64_t)1 << 31) want = 0;
+    if (want > (uint64_t)1 << 31)
+        want = (uint64_t)1 << 31; /* there are no more slots */
     cur->hint = (size_t)want;
     cur->is_eof = false;
     return s == REC_OK ? start_search(cur, cur->hint, err) : s;
@@ -201,7 +210,8 @@ static bool pull(vt_index_cursor *cur, rec_status *s, rec_err *err) {
         cur->n_pulled++;
         return true;
     }
-    if (*s != REC_OK || cur->hint == 0 || cur->n_pulled < cur->hint || cur->has_k)
+    if (*s != REC_OK || cur->hint == 0 || cur->n_pulled < cur->hint || cur->has_k ||
+        sq_graph_exists(&((vt_index *)cur->base.pVtab)->def))
         return false;
     cur->hint = 0;
     *s = start_search(cur, 0, err);
@@ -212,22 +222,62 @@ static bool pull(vt_index_cursor *cur, rec_status *s, rec_err *err) {
     return *s == REC_OK;
 }
 
-static rec_status next_match(vt_index_cursor *cur, rec_err *err) {
-    rec_status s = REC_OK;
-    while (!(cur->has_k && cur->n_given >= (uint64_t)cur->k) && pull(cur, &s, err)) {
+/* The next row of the search that the distance column lets through. */
+static bool find_next(vt_index_cursor *cur, rec_status *s, rec_err *err) {
+    while (!(cur->has_k && cur->n_given >= (uint64_t)cur->k) && pull(cur, s, err)) {
         cell d = {.type = CELL_REAL, .r = (double)cur->value};
         bool passes = true;
         for (size_t i = 0; i < cur->n_distance && passes; i++)
             if (!predicate_match(&cur->distance[i], &d)) {
                 passes = false;
-                if (is_upper_bound(&cur->distance[i])) goto done;
+                if (is_upper_bound(&cur->distance[i])) return false;
             }
         if (!passes) continue;
         cur->n_given++;
-        return REC_OK;
+        return true;
     }
-done:
-    cur->is_eof = true;
+    return false;
+}
+
+/* Rows that a graph has met too late are lost to its order. Where that leaves fewer than k, the
+ * answer is the exact one. */
+static rec_status look_ahead(vt_index_cursor *cur, rec_err *err) {
+    rec_status s = REC_OK;
+    index_stats stats;
+    cur->mem->ix->ops->stats(cur->mem->ix, &stats);
+    for (;;) {
+        cur->n_ahead = cur->n_pulled = cur->n_given = 0;
+        while (find_next(cur, &s, err)) {
+            s = rec_grow(&cur->ahead, &cur->cap_ahead, cur->n_ahead + 1,
+                         sizeof *cur->ahead, err);
+            if (s != REC_OK) return s;
+            cur->ahead[cur->n_ahead++] = (topk_entry){cur->value, cur->slot};
+        }
+        size_t n = cur->has_allowed ? bitmap_count(&cur->allowed) : stats.n_rows;
+        /* From half of the rows on the search was exact already. */
+        bool is_short = cur->n_ahead < (uint64_t)cur->k && cur->n_pulled < n &&
+                        cur->hint < n - n / 2;
+        if (s != REC_OK || !is_short || cur->is_exact) break;
+        cur->is_exact = true;
+        s = start_search(cur, 0, err);
+        if (s != REC_OK) return s;
+    }
+    cur->n_given = 0;
+    return s;
+}
+
+static rec_status next_match(vt_index_cursor *cur, rec_err *err) {
+    rec_status s = REC_OK;
+    bool is_ahead = cur->has_k && sq_graph_exists(&((vt_index *)cur->base.pVtab)->def);
+    if (!is_ahead) {
+        cur->is_eof = !find_next(cur, &s, err);
+        return s;
+    }
+    if (cur->n_given == 0) s = look_ahead(cur, err);
+    cur->is_eof = s != REC_OK || cur->n_given == cur->n_ahead;
+    if (cur->is_eof) return s;
+    cur->slot = cur->ahead[cur->n_given].id;
+    cur->value = cur->ahead[cur->n_given++].value;
     return s;
 }
 
