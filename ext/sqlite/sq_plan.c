@@ -131,7 +131,8 @@ static bool is_range(pred_op op) {
 rec_status plan_predicate(const plan_item *item, sqlite3_value *arg, char affinity,
                           predicate *out, rec_err *err) {
     pred_op op;
-    *out = (predicate){.column = item->column};
+    /* The caller says which cell; -1 would be the rowid here and "none" there. */
+    *out = (predicate){.column = item->column < 0 ? 0 : item->column};
     if (!find_op(item->op, &op))
         return rec_fail(err, REC_BUG, "rec: operator '%c' is no predicate", item->op);
     out->op = op;
