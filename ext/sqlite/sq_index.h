@@ -225,7 +225,7 @@ rec_status sq_index_read(sq_index *ix, const sq_index_def *d, sq_memory **out,
 
 bool sq_graph_exists(const sq_index_def *d); /* does the kind keep links? */
 rec_status sq_graph_create(sqlite3 *db, const char *schema, const sq_index_def *d,
-                           rec_err *err);
+                           bool may_exist, rec_err *err);
 /* All stored links into a memory that holds all rows. Damage is noted in m, not an error. */
 rec_status sq_graph_load(sq_index *ix, const sq_index_def *d, sq_memory *m,
                          rec_err *err);

@@ -37,12 +37,12 @@ bool sq_graph_exists(const sq_index_def *d) {
 }
 
 rec_status sq_graph_create(sqlite3 *db, const char *schema, const sq_index_def *d,
-                           rec_err *err) {
+                           bool may_exist, rec_err *err) {
     /* UNIQUE: an index on ver that follows a renamed table. */
     return sq_exec(db, d->what, err,
-                   "CREATE TABLE IF NOT EXISTS \"%w\".\"%w_graph\"(chunk INTEGER"
-                   " PRIMARY KEY, ver INTEGER, bytes BLOB, UNIQUE(ver, chunk))",
-                   schema, d->table);
+                   "CREATE TABLE %s\"%w\".\"%w_graph\"(chunk INTEGER PRIMARY KEY, ver"
+                   " INTEGER, bytes BLOB, UNIQUE(ver, chunk))",
+                   may_exist ? "IF NOT EXISTS " : "", schema, d->table);
 }
 
 /* ---- loading -------------------------------------------------------------------------------- */
@@ -261,13 +261,24 @@ static rec_status count_waiting(sq_index *ix, const sq_index_def *d, size_t n_mo
     return s;
 }
 
+/* After ALTER TABLE, or a ROLLBACK TO that undoes one, SQLite also commits the object of the name
+ * that is gone. */
+static bool is_there(const sq_index *ix) {
+    char *table = sqlite3_mprintf("%s_state", ix->name);
+    bool there = table == NULL || sqlite3_table_column_metadata(
+                                      ix->conn->db, ix->schema, table, NULL, NULL, NULL,
+                                      NULL, NULL, NULL) == SQLITE_OK;
+    sqlite3_free(table);
+    return there;
+}
+
 rec_status sq_graph_commit(sq_index *ix, const sq_index_def *d, rec_err *err) {
     size_t n_written = ix->n_written, n_more = ix->n_uncounted;
     int64_t waiting;
     sq_memory *m = NULL;
     index_stats stats;
     ix->n_written = ix->n_uncounted = 0;
-    if (n_written == 0 || !sq_graph_exists(d)) return REC_OK;
+    if (n_written == 0 || !sq_graph_exists(d) || !is_there(ix)) return REC_OK;
     if (n_more == 0 && ix->waiting < LINK_MIN) return REC_OK;
     rec_status s = count_waiting(ix, d, n_more, &waiting, err);
     if (s != REC_OK || waiting < LINK_MIN) return s;
@@ -292,7 +303,7 @@ rec_status sq_graph_build(sq_index *ix, const sq_index_def *d, bool is_fresh,
     rec_status s = REC_OK;
     if (!sq_graph_exists(d)) return s;
     sq_index_forget(ix);
-    if (is_fresh) s = sq_graph_create(ix->conn->db, ix->schema, d, err);
+    if (is_fresh) s = sq_graph_create(ix->conn->db, ix->schema, d, true, err);
     if (s == REC_OK && is_fresh)
         s = sq_exec(ix->conn->db, d->what, err, "DELETE FROM \"%w\".\"%w_graph\"",
                     ix->schema, ix->name);

@@ -125,6 +125,8 @@ static int vt_index_rename(sqlite3_vtab *base, const char *name) {
     vt_index *vt = (vt_index *)base;
     rec_err err = {0};
     rec_status s = sq_index_def_check_name(&vt->def, name, &err);
+    /* At COMMIT this object, whose tables have another name by then, must find nothing to do. */
+    if (s == REC_OK) s = sq_graph_commit(vt->ix, &vt->def, &err);
     if (s == REC_OK) {
         sq_index_forget(vt->ix);
         s = sq_shadow_rename(vt->conn->db, vt->schema, vt->def.table, name,
