@@ -278,8 +278,9 @@ rec_status sq_graph_commit(sq_index *ix, const sq_index_def *d, rec_err *err) {
     sq_memory *m = NULL;
     index_stats stats;
     ix->n_written = ix->n_uncounted = 0;
-    if (n_written == 0 || !sq_graph_exists(d) || !is_there(ix)) return REC_OK;
+    if (n_written == 0 || !sq_graph_exists(d)) return REC_OK;
     if (n_more == 0 && ix->waiting < LINK_MIN) return REC_OK;
+    if (!is_there(ix)) return REC_OK;
     rec_status s = count_waiting(ix, d, n_more, &waiting, err);
     if (s != REC_OK || waiting < LINK_MIN) return s;
     s = sq_index_memory(ix, d, &m, err);
