@@ -57,16 +57,23 @@ static const char *const setup =
     " title=title, text='title, overview', facets='genres[|], year', "
     "interactions=ratings, user=user_id, value=rating,"
     " feedback=explicit);"
+    "CREATE VIRTUAL TABLE near USING rec_model(algorithm=itemknn, "
+    "interactions=ratings, "
+    "user=user_id, item=movie_id);"
+    "CREATE VIRTUAL TABLE ridge USING rec_model(algorithm=ease, interactions=ratings, "
+    "user=user_id, item=movie_id, value=rating, feedback=explicit);"
     "CREATE VIRTUAL TABLE reader USING rec_model(algorithm=hybrid, cf=taste, "
     "content=about);"
+    "INSERT INTO near(near) VALUES ('train'); INSERT INTO ridge(ridge) VALUES "
+    "('train');"
     "INSERT INTO pop(pop) VALUES ('train'); INSERT INTO taste(taste) VALUES ('train');"
     "INSERT INTO web(web) VALUES ('train'); INSERT INTO pairs(pairs) VALUES ('train');"
     "INSERT INTO stars(stars) VALUES ('train'); INSERT INTO about(about) VALUES "
     "('train');"
     "INSERT INTO reader(reader) VALUES ('train'); INSERT INTO taste(taste) VALUES "
     "('epochs=3')";
-static const char *const models[] = {"pop",   "taste", "stars", "web",
-                                     "pairs", "about", "reader"};
+static const char *const models[] = {"pop",  "taste", "stars", "web",   "pairs",
+                                     "near", "ridge", "about", "reader"};
 static const char *const parts[] = {"model", "popularity", "items", "users"};
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 

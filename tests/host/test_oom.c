@@ -84,6 +84,11 @@ static const char base_tables[] =
     "embedder='lsa(4)', items=movies, item=movie_id, title=title, text='title, "      \
     "overview', facets='genres[|], year', interactions=ratings, user=user_id, "       \
     "value=rating, feedback=explicit);"                                               \
+    "CREATE VIRTUAL TABLE near USING rec_model(algorithm=itemknn, "                   \
+    "interactions=ratings, user=user_id, item=movie_id, value=rating, "               \
+    "feedback=explicit);"                                                             \
+    "CREATE VIRTUAL TABLE ridge USING rec_model(algorithm=ease, form=sparse, "        \
+    "interactions=ratings, user=user_id, item=movie_id);"                             \
     "CREATE VIRTUAL TABLE reader USING rec_model(algorithm=hybrid, cf=taste, "        \
     "content=about, eligible=ok);"
 #define TRAIN_MODELS                                                    \
@@ -91,6 +96,8 @@ static const char base_tables[] =
     "INSERT INTO stars(stars) VALUES ('train');"                        \
     "INSERT INTO web(web) VALUES ('train');"                            \
     "INSERT INTO pairs(pairs) VALUES ('train');"                        \
+    "INSERT INTO near(near) VALUES ('train');"                          \
+    "INSERT INTO ridge(ridge) VALUES ('train');"                        \
     "INSERT INTO about(about) VALUES ('train'); SELECT rec_train('reader');"
 
 #define MODELS CREATE_MODELS TRAIN_MODELS
@@ -99,6 +106,8 @@ static const char base_tables[] =
     "VALUES ('integrity-check'); INSERT INTO stars(stars) VALUES ('integrity-check');" \
     "INSERT INTO web(web) VALUES ('integrity-check');"                                 \
     "INSERT INTO pairs(pairs) VALUES ('integrity-check');"                             \
+    "INSERT INTO near(near) VALUES ('integrity-check');"                               \
+    "INSERT INTO ridge(ridge) VALUES ('integrity-check');"                             \
     "INSERT INTO about(about) VALUES ('integrity-check'); INSERT INTO reader(reader) " \
     "VALUES ('integrity-check');"
 
@@ -133,6 +142,8 @@ static const scenario scenarios[] = {
      "SELECT item, score FROM about WHERE history = '[1,2]' AND item IN (3,4,5);"
      "SELECT item FROM web WHERE user = 2 AND k = 2; SELECT item FROM "
      "rec_similar('web', 1, 2);"
+     "SELECT item FROM near WHERE user = 2 AND k = 2; SELECT item FROM "
+     "rec_similar('ridge', 1, 2);"
      "SELECT item FROM stars WHERE user = 2 AND k = 2; SELECT item FROM pop WHERE user "
      "= 77 AND k = 2;"
      "INSERT INTO ratings VALUES (9, 3, 5, 200); INSERT INTO movies VALUES (6, 'Zeta', "
