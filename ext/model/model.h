@@ -7,7 +7,8 @@
  *     near       graph index over the vectors of a large model           near.c
  *     topdot     the best items of many users at once, by their vectors  topdot.c
  *     hybrid     calibrate and blend the scores of other models          hybrid.c
- *     metrics    recall, ndcg: the evaluator                             metrics.c
+ *     split      what is learned from, and what is asked about           split.c
+ *     metrics    how good lists are: the evaluator                       metrics*.c
  *
  *     rows (user, item, value, time)          items (key, title, facets, text)
  *            | signal, dataset                        | catalog, corpus
@@ -428,11 +429,103 @@ rec_status liked_init(liked *l, const dataset *d, rec_err *err);
 void liked_clear(liked *l);
 bool liked_has(const liked *l, uint32_t user, uint32_t item);
 
-/* ---- metrics.c ----------------------------------------------------------------------------------------------- */
+/* ---- split.c: what is learned from, and what is asked about afterwards --------------------------------------- */
 
-/* Recall@k and NDCG@k of one ranked list; denominators as MODELS.md 2b: recall = hits / n_test,
- * ideal DCG over min(k, n_test). test ascending. */
+typedef enum {
+    SPLIT_LAST,     /* the newest pairs of each user */
+    SPLIT_RANDOM,   /* pairs of each user by chance */
+    SPLIT_TEMPORAL, /* all rows after a moment */
+    SPLIT_USER,     /* whole users */
+    SPLIT_TABLE     /* the rows are what is asked about */
+} split_kind;
+typedef struct split_spec {
+    split_kind kind;
+    double share;   /* of pairs, rows or users that are held out, 0..1 */
+    size_t n_last;  /* SPLIT_LAST: so many pairs instead, 0 = by share */
+    double cutoff;  /* SPLIT_TEMPORAL: the moment, NaN = by share */
+    bool is_repeat; /* consumed items may return */
+    uint64_t seed;
+} split_spec;
+typedef enum {
+    PART_TRAIN,   /* learned from, and part of the user's history */
+    PART_PROFILE, /* part of the history only: of a user that is held out */
+    PART_TEST,
+    PART_NONE /* later than the cutoff, and not asked about */
+} split_part;
+typedef struct split { /* pairs that are asked about, in compressed rows */
+    uint32_t n_users;
+    size_t *ptr;      /* [n_users+1] owned, as all below */
+    uint32_t *item;   /* [ptr[n_users]] ascending within a user */
+    uint8_t *is_held; /* [n_users] SPLIT_USER, else NULL */
+    double cutoff;    /* NaN without */
+} split;
+/* Rows of user u: row[ptr[u]] .. row[ptr[u+1]], in table order. */
+rec_status split_make(const split_spec *s, const interaction *row, const size_t *ptr,
+                      uint32_t n_users, split *out, rec_err *err);
+bool split_has(const split *s, uint32_t user, uint32_t item);
+/* Where a row belongs. user, item: KEYS_NONE where the split does not know them. */
+split_part split_of(const split *s, uint32_t user, uint32_t item, double time);
+void split_clear(split *s);
+
+/* ---- metrics.c: one ranked list ----------------------------------------------------------------------------------- */
+
+typedef struct metrics_list {
+    const uint32_t *ranked; /* best first */
+    size_t n_ranked;
+    const uint32_t *test; /* ascending, unique */
+    size_t n_test;
+} metrics_list;
+typedef struct metrics_ranked {
+    double recall, recall_min, ndcg, map, mrr, hit, precision;
+} metrics_ranked;
+void metrics_rank(const metrics_list *l, size_t k, metrics_ranked *out);
+/* Recall@k and NDCG@k alone: recall = hits / n_test, ideal DCG over min(k, n_test). */
 void metrics_at(const uint32_t *ranked, size_t n_ranked, const uint32_t *test,
                 size_t n_test, size_t k, double *recall, double *ndcg);
+/* Over the allowed items; scratch has room for n_test. NaN if nothing can be compared. */
+double metrics_auc(const float *score, const bitmap *allowed, const uint32_t *test,
+                   size_t n_test, float *scratch);
+
+/* ---- metrics_lists.c: what lists are like -------------------------------------------------------------------------- */
+
+#define METRICS_KL_MIX .01 /* of the history's mix in the list's: no division by 0 */
+/* shown[n]: in how many lists each item stands. gini sorts it. */
+double metrics_coverage(const uint32_t *shown, size_t n);
+double metrics_gini(uint32_t *shown, size_t n);
+/* degree[item]: users who had it, of n_users; 0 counts as 1. */
+double metrics_novelty(const uint32_t *ranked, size_t n, const uint32_t *degree,
+                       size_t n_users);
+double metrics_jaccard(const uint32_t *a, size_t n, const uint32_t *b, size_t m);
+double metrics_cosine(const uint32_t *a, size_t n, const uint32_t *b, size_t m);
+typedef double (*metrics_alike)(const void *ctx, uint32_t a, uint32_t b);
+double metrics_diversity(const uint32_t *ranked, size_t n, metrics_alike alike,
+                         const void *ctx);
+double metrics_serendipity(const metrics_list *l, const uint32_t *popular,
+                           size_t n_popular, size_t k);
+/* had, shown: weight of each of n facet values in the history and in the list. */
+double metrics_calibration(const double *had, const double *shown, size_t n);
+
+/* ---- metrics_boot.c: means over users and their intervals ------------------------------------------------------------ */
+
+typedef enum { FORM_MEAN, FORM_ROOT, FORM_LIFT } metrics_form; /* x, sqrt x, x - 1 */
+typedef struct metrics_table {
+    size_t n_users, n_metric;
+    float *cell;              /* [n_users][n_metric][2] part and count */
+    const metrics_form *form; /* [n_metric] */
+} metrics_table;
+typedef struct boot_spec {
+    const metrics_table *other; /* of the same shape: differences to it; NULL */
+    const uint32_t *user;       /* [n_user] which rows of the table */
+    size_t n_user, n_times;
+    double level; /* of the interval, .95 */
+    uint64_t seed;
+} boot_spec;
+typedef struct boot_result {
+    double value, low, high; /* NaN where nobody counts */
+    size_t n_user;
+} boot_result;
+rec_status metrics_bootstrap(const metrics_table *t, const boot_spec *spec,
+                             boot_result *out /* [n_metric] */, rec_run *run,
+                             rec_err *err);
 
 #endif
