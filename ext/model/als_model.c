@@ -367,7 +367,7 @@ static const model_option als_options[] = {
 
 const rec_model_ops als_ops = {
     .name = "als",
-    .needs = MODEL_NEEDS_INTERACTIONS,
+    .needs = MODEL_NEEDS_INTERACTIONS | MODEL_PREDICTS,
     .options = als_options,
     .n_options = sizeof als_options / sizeof als_options[0],
     .fit = als_fit,

@@ -153,7 +153,8 @@ enum {
     MODEL_NEEDS_TEXT = 4, /* text= or facets= */
     MODEL_NEEDS_TIME = 8,
     MODEL_NEEDS_MEMBERS = 16, /* blends other models: fit/score are NULL */
-    MODEL_READS_TEXT = 32     /* uses docs and facets when there are any */
+    MODEL_READS_TEXT = 32,    /* uses docs and facets when there are any */
+    MODEL_PREDICTS = 64       /* feedback=explicit: scores are ratings */
 };
 
 typedef struct rec_model rec_model;

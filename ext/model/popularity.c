@@ -233,7 +233,7 @@ static const model_option popularity_options[] = {
 
 const rec_model_ops popularity_ops = {
     .name = "popularity",
-    .needs = MODEL_NEEDS_INTERACTIONS,
+    .needs = MODEL_NEEDS_INTERACTIONS | MODEL_PREDICTS,
     .options = popularity_options,
     .n_options = sizeof popularity_options / sizeof popularity_options[0],
     .fit = popularity_fit,

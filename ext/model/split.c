@@ -15,7 +15,7 @@
  * Invariants
  *   I1  the pairs that are asked about stand in compressed rows, ascending within a user;
  *   I2  no row of such a pair is PART_TRAIN or PART_PROFILE, but for temporal with repeat;
- *   I3  last, random: a user with one pair keeps it; every other user gives at least one pair
+ *   I3  last, random, user: a user with one pair keeps it; every other user gives at least one pair
  *       and keeps at least one;
  *   I4  the result depends on rows, numbers and seed alone.
  *
@@ -125,8 +125,16 @@ static int who_first(const void *a, const void *b, void *ctx) {
     return x->user < y->user ? -1 : x->user > y->user;
 }
 
-static rec_status hold_users(const split_spec *s, const size_t *ptr, uint32_t n_users,
-                             split *out, rec_err *err) {
+/* Two pairs: one to know, one to ask about. */
+static bool has_two(const interaction *row, size_t begin, size_t end) {
+    for (size_t i = begin + 1; i < end; i++)
+        if (row[i].item != row[begin].item) return true;
+    return false;
+}
+
+static rec_status hold_users(const split_spec *s, const interaction *row,
+                             const size_t *ptr, uint32_t n_users, split *out,
+                             rec_err *err) {
     who *w = rec_array(n_users, sizeof *w);
     out->is_held = rec_zeros(n_users, sizeof *out->is_held);
     if (!w || !out->is_held) {
@@ -135,7 +143,8 @@ static rec_status hold_users(const split_spec *s, const size_t *ptr, uint32_t n_
     }
     size_t n = 0;
     for (uint32_t u = 0; u < n_users; u++)
-        if (ptr[u + 1] > ptr[u]) w[n++] = (who){hash_of(s->seed, u, KEYS_NONE), u};
+        if (has_two(row, ptr[u], ptr[u + 1]))
+            w[n++] = (who){hash_of(s->seed, u, KEYS_NONE), u};
     rec_sort(w, n, sizeof *w, who_first, NULL);
     size_t want = (size_t)(s->share * (double)n + .5);
     if (want < 1) want = 1;
@@ -211,7 +220,7 @@ rec_status split_make(const split_spec *s, const interaction *row, const size_t 
     rec_status st = out->ptr && out->item && scratch ? REC_OK : rec_nomem(err);
     if (!st && s->kind == SPLIT_TEMPORAL)
         st = find_cutoff(s, row, ptr[n_users], &out->cutoff, err);
-    if (!st && s->kind == SPLIT_USER) st = hold_users(s, ptr, n_users, out, err);
+    if (!st && s->kind == SPLIT_USER) st = hold_users(s, row, ptr, n_users, out, err);
     size_t at = 0;
     for (uint32_t u = 0; !st && u < n_users; u++) {
         const interaction *mine = row + ptr[u];

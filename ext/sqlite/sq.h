@@ -19,6 +19,7 @@
  *     sq_profile   what is known of a user
  *     sq_score     scores, explanations, similar items
  *     sq_allowed   rules, requests, rankings
+ *     sq_fit       fitting, for a training and for models in memory only (sq_eval.h)
  *     sq_train     training, both ways
  *     sq_check     integrity-check and the other commands of a model
  *     vt_model*    rec_model as a virtual table
@@ -490,6 +491,9 @@ typedef struct sq_hold {
 rec_status sq_hold_view(sq_conn *c, const char *name, sq_hold *h, sq_view **out,
                         rec_err *err);
 void sq_hold_clear(sq_hold *h);
+/* A hybrid that stands in no table: v holds conn, names, cfg, affinities and the views of its members; the rest is
+ * filled in. */
+rec_status sq_view_blend(sq_view *v, rec_run *run, rec_err *err);
 /* Forget the kept views of one model, or (schema NULL) of all: the model was dropped, renamed, detached. */
 void sq_views_drop(sq_conn *c, const char *schema, const char *name);
 /* REC_RANGE "taste has not been trained: SELECT rec_train('taste')" unless it can score. */
@@ -556,6 +560,8 @@ void sq_scores_clear(sq_scores *s);
  * and of its members), less what request->filters refuses. */
 rec_status sq_allowed(sq_view *v, const sq_profile *p, bool want_unseen, bitmap *out,
                       rec_err *err);
+/* (*out)[n_items], owned: items in the order in which equal scores are listed. */
+rec_status sq_tie_order(const catalog *items, uint32_t **out, rec_err *err);
 /* Descending score, ties by a hash of the item key (so entries hold places in tie_item, not items: pull with
  * sq_rank_next). most: how many will be pulled, -1: unknown. Clear with ranking_clear. */
 rec_status sq_rank(const sq_view *v, const sq_scores *s, const bitmap *allowed,
@@ -621,6 +627,15 @@ rec_status sq_peers_like(const sq_peers *p, const rec_key *who, topk_entry **out
 void sq_peers_free(sq_peers *p); /* NULL is fine */
 /* What a view came to keep: histories, maps, peers. */
 void sq_view_forget(sq_view *v);
+
+/* ---- sq_fit.c: from a definition and its tables to a fitted model ----------------------------------------- */
+
+bool sq_wants_text(const sq_model_cfg *cfg);
+/* What an item that somebody simply likes is worth where ratings are given. */
+double sq_typical_liking(const dataset *d);
+/* The fallback of every algorithm. */
+rec_status sq_fit_popularity(const dataset *d, uint64_t seed, rec_run *run,
+                             rec_model **out, rec_err *err);
 
 /* ---- sq_train.c --------------------------------------------------------------------------------------------- */
 

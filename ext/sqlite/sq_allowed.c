@@ -20,6 +20,7 @@
 #include "sq.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define EXCLUDE_MAX_STEMS 8 /* of one phrase; more are cut */
 #define EXCLUDE_MAX_TERMS 64
@@ -217,6 +218,40 @@ rec_status sq_lexical(const sq_view *v, const sq_who *who, float *out, rec_err *
 }
 
 /* ---- order --------------------------------------------------------------------------------------------------- */
+
+typedef struct tie {
+    uint64_t hash;
+    uint32_t item;
+} tie;
+
+static int compare_ties(const void *a, const void *b) {
+    const tie *x = a, *y = b;
+    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
+    return x->item < y->item ? -1 : x->item > y->item;
+}
+
+static uint64_t key_hash(const rec_key *k) {
+    return k->is_text ? rec_hash(k->text, k->n_text, 1) : rec_mix((uint64_t)k->i);
+}
+
+/* Equal scores are listed by a hash of the key: by the key itself old items would always come first. */
+rec_status sq_tie_order(const catalog *items, uint32_t **out, rec_err *err) {
+    size_t n = catalog_n_items(items);
+    tie *t = rec_array(n, sizeof *t);
+    *out = rec_array(n, sizeof **out);
+    if (!t || !*out) {
+        rec_free(t);
+        return rec_nomem(err);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        rec_key key = catalog_key(items, i);
+        t[i] = (tie){key_hash(&key), i};
+    }
+    qsort(t, n, sizeof *t, compare_ties);
+    for (size_t i = 0; i < n; i++) (*out)[i] = t[i].item;
+    rec_free(t);
+    return REC_OK;
+}
 
 /* So few rows are cheaper to find with a heap of their number than by parting all. */
 #define RANK_MAX_HEAP 256

@@ -26,7 +26,6 @@
 #include "sq.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define VIEW_MAX_DEPTH 16 /* hybrids of hybrids */
 #define VIEW_MAX_TRIES 8
@@ -183,40 +182,6 @@ static rec_status load(sq_view *v, rec_err *err) {
 
 /* ---- maps ---------------------------------------------------------------------------------------------- */
 
-typedef struct tie {
-    uint64_t hash;
-    uint32_t item;
-} tie;
-
-static int compare_ties(const void *a, const void *b) {
-    const tie *x = a, *y = b;
-    if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
-    return x->item < y->item ? -1 : x->item > y->item;
-}
-
-static uint64_t key_hash(const rec_key *k) {
-    return k->is_text ? rec_hash(k->text, k->n_text, 1) : rec_mix((uint64_t)k->i);
-}
-
-/* Equal scores are listed by a hash of the key: by the key itself old items would always come first. */
-static rec_status build_ties(sq_view *v, rec_err *err) {
-    size_t n = catalog_n_items(v->items);
-    tie *t = rec_array(n, sizeof *t);
-    v->tie_item = rec_array(n, sizeof *v->tie_item);
-    if (!t || !v->tie_item) {
-        rec_free(t);
-        return rec_nomem(err);
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        rec_key key = catalog_key(v->items, i);
-        t[i] = (tie){key_hash(&key), i};
-    }
-    qsort(t, n, sizeof *t, compare_ties);
-    for (size_t i = 0; i < n; i++) v->tie_item[i] = t[i].item;
-    rec_free(t);
-    return REC_OK;
-}
-
 /* model_item of the catalogue at hand; fresh: items that the model does not know. */
 static rec_status find_model_items(sq_view *v, uint32_t **fresh, size_t *n_fresh,
                                    rec_err *err) {
@@ -354,6 +319,16 @@ static void share_weights(sq_view *v) {
             v->member[i].is_content ? (1 - w) / (double)n_content : w / (double)n_cf;
 }
 
+static rec_status describe_members(sq_view *v, rec_err *err) {
+    for (size_t i = 0; i < v->n_member; i++) {
+        v->member[i].label = v->cfg.member[i].label;
+        v->member[i].is_content =
+            (v->member[i].view->cfg.ops->needs & MODEL_NEEDS_TEXT) != 0;
+    }
+    share_weights(v);
+    return inherit(v, err);
+}
+
 static rec_status open_members(sq_view *v, rec_err *err) {
     rec_status s = REC_OK;
     for (size_t i = 0; i < v->cfg.n_member && s == REC_OK; i++) {
@@ -361,8 +336,6 @@ static rec_status open_members(sq_view *v, rec_err *err) {
         s = open_in(v->conn, v->schema, v->cfg.member[i].model, &m->view, err);
         if (s != REC_OK) break;
         v->n_member++;
-        m->label = v->cfg.member[i].label;
-        m->is_content = (m->view->cfg.ops->needs & MODEL_NEEDS_TEXT) != 0;
         if (i == 0) {
             v->user_affinity = m->view->user_affinity;
             v->item_affinity = m->view->item_affinity;
@@ -374,8 +347,7 @@ static rec_status open_members(sq_view *v, rec_err *err) {
                          "(%s and %s)",
                          v->name, v->member[0].view->name, m->view->name);
     }
-    if (s == REC_OK) share_weights(v);
-    return s == REC_OK ? inherit(v, err) : s;
+    return s == REC_OK ? describe_members(v, err) : s;
 }
 
 /* No member has an items table: every item that any member has. */
@@ -558,11 +530,18 @@ static rec_status fill_view(sq_view *v, rec_run *run, rec_err *err) {
     } else {
         if (s == REC_OK) s = read_catalog(v, run, err);
         if (s == REC_OK && v->model) s = map_items(v, run, err);
-        if (s == REC_OK) s = build_ties(v, err);
+        if (s == REC_OK) s = sq_tie_order(v->items, &v->tie_item, err);
         if (s == REC_OK) s = map_members(v, err);
     }
     sq_view_close(same);
     return s;
+}
+
+rec_status sq_view_blend(sq_view *v, rec_run *run, rec_err *err) {
+    rec_status s = describe_members(v, err);
+    if (s == REC_OK) s = read_catalog(v, run, err);
+    if (s == REC_OK) s = sq_tie_order(v->items, &v->tie_item, err);
+    return s == REC_OK ? map_members(v, err) : s;
 }
 
 /* Names and settings; `t` is not used after this. */

@@ -225,15 +225,10 @@ static rec_status read_definition(training *t, const char *name, rec_err *err) {
     return s;
 }
 
-static bool wants_text(const training *t) {
-    return (t->cfg.ops->needs & (MODEL_NEEDS_TEXT | MODEL_READS_TEXT)) &&
-           (t->cfg.n_text || t->cfg.n_facet);
-}
-
 static rec_status read_sources(training *t, rec_err *err) {
     sq_frame frame = {0};
     rec_status s = sq_enter(t->c, &frame, t->schema, t->name, err);
-    sq_items read = {.want_docs = wants_text(t)};
+    sq_items read = {.want_docs = sq_wants_text(&t->cfg)};
     if (s == REC_OK)
         s = sq_source_catalog(t->c, t->schema, &t->cfg, t->item_affinity, &read,
                               &t->run, err);
@@ -245,17 +240,6 @@ static rec_status read_sources(training *t, rec_err *err) {
                                    &t->run, err);
     sq_leave(t->c, &frame);
     return s;
-}
-
-/* What an item that somebody simply likes is worth where ratings are given: their mean above the mean. */
-static double typical_liking(const dataset *d) {
-    double sum = 0, high = 0;
-    size_t n_high = 0;
-    for (size_t i = 0; i < d->n; i++) sum += (double)d->value[i];
-    double mean = d->n ? sum / (double)d->n : 1;
-    for (size_t i = 0; i < d->n; i++)
-        if ((double)d->value[i] >= mean) high += (double)d->value[i], n_high++;
-    return n_high ? high / (double)n_high : mean;
 }
 
 static rec_status refuse_empty(const training *t, rec_err *err) {
@@ -293,22 +277,12 @@ static rec_status read_all(training *t, rec_err *err) {
     t->rows.row = NULL;
     t->data.docs = t->docs;
     t->data.items = t->items;
-    if (s == REC_OK) t->liked_value = typical_liking(&t->data);
+    if (s == REC_OK) t->liked_value = sq_typical_liking(&t->data);
     t->read_seconds = rec_seconds() - start;
     return s == REC_OK ? refuse_empty(t, err) : s;
 }
 
 /* ---- fit ------------------------------------------------------------------------------------------------------- */
-
-static rec_status fit_popularity(training *t, rec_err *err) {
-    model_options options;
-    options_init(&options, popularity_ops.options, popularity_ops.n_options);
-    model_fit_args args = {
-        .data = &t->data, .options = &options, .seed = t->cfg.seed, .run = &t->run};
-    rec_status s = popularity_ops.fit(&args, &t->popularity, err);
-    options_clear(&options);
-    return s;
-}
 
 /* Over so many items that scoring all of them would take longer than a question may. */
 static rec_status build_near(training *t, rec_err *err) {
@@ -327,7 +301,8 @@ static rec_status fit(training *t, rec_err *err) {
                            .run = &t->run};
     rec_status s = t->cfg.ops->fit(&args, &t->model, err);
     if (s == REC_OK) s = build_near(t, err);
-    if (s == REC_OK) s = fit_popularity(t, err);
+    if (s == REC_OK)
+        s = sq_fit_popularity(&t->data, t->cfg.seed, &t->run, &t->popularity, err);
     if (s == REC_OK) s = run_check(&t->run, err);
     t->fit_seconds = rec_seconds() - start;
     if (s == REC_OK && t->log.n == 0) { /* a closed form: one pass, one row */

@@ -1,0 +1,127 @@
+/* sq_eval.h - models made anew in memory, to be asked what they were not told.
+ *
+ *     sq_copy       a model and its members, read, split, fitted: nothing is written      sq_copy.c
+ *     sq_eval_options    what an evaluation is asked to do, from JSON                     sq_eval_options.c
+ *     sq_evaluate   lists of all users, and one row of figures each                       sq_evaluate.c
+ */
+#ifndef REC_SQ_EVAL_H
+#define REC_SQ_EVAL_H
+
+#include "sq.h"
+
+/* ---- sq_copy.c ------------------------------------------------------------------------------- */
+
+typedef struct sq_copy sq_copy;
+struct sq_copy {
+    sq_view
+        *view; /* owned; its items are numbered as those that the model was fitted to */
+    rec_model *model, *popularity; /* owned; the view points to them */
+    corpus *docs;                  /* owned */
+    keyset *users;                 /* owned; of the interactions, and more */
+    interaction *row; /* [ptr[n_users]] owned; by user, each in table order */
+    size_t *ptr;      /* [n_users+1] owned */
+    uint32_t n_users; /* that have rows */
+    uint8_t *part;    /* owned; split_part of each row */
+    uint32_t
+        *user_at; /* [n_users], owned; their numbers in the split; NULL: the same */
+    uint32_t *item_at;                   /* [n_items], owned; likewise */
+    sq_copy *member[HYBRID_MAX_MEMBERS]; /* owned */
+    size_t n_member;
+    size_t n_trained,
+        n_trained_users; /* of the last fit: pairs, and users who have any */
+    double seconds;
+};
+/* Reads definition, items and interactions, members included. Close even after a failure. */
+rec_status sq_copy_read(sq_conn *c, const char *in_schema, const char *name,
+                        rec_run *run, sq_copy **out, rec_err *err);
+void sq_copy_close(sq_copy *m); /* NULL is fine */
+/* The copy, or the first of its members, that has interactions: its numbers are those of splits. NULL if none. */
+sq_copy *sq_copy_base(sq_copy *m);
+/* Match users and items of the copy with those of base, once they are known. */
+rec_status sq_copy_match(sq_copy *m, const sq_copy *base, rec_err *err);
+/* Fit to what the split leaves for training, with the options that view->cfg holds now. Again replaces the model. */
+rec_status sq_copy_fit(sq_copy *m, const split *s, rec_run *run, rec_err *err);
+/* What the copy may know of a user: rows of PART_TRAIN and PART_PROFILE. On any thread. */
+rec_status sq_copy_profile(const sq_copy *m, const rec_key *user, sq_profile *out,
+                           rec_err *err);
+
+/* ---- sq_eval_options.c --------------------------------------------------------------------------- */
+
+typedef enum {
+    EVAL_RECALL,
+    EVAL_NDCG,
+    EVAL_MAP,
+    EVAL_MRR,
+    EVAL_HIT,
+    EVAL_PRECISION,
+    EVAL_NOVELTY,
+    EVAL_LIFT,
+    EVAL_DIVERSITY,
+    EVAL_SERENDIPITY,
+    EVAL_CALIBRATION,
+    EVAL_COVERAGE,
+    EVAL_GINI,
+    EVAL_AUC,
+    EVAL_RMSE,
+    EVAL_N
+} eval_metric;
+extern const char *const eval_names[EVAL_N];
+
+#define EVAL_MAX_K 8 /* cuts */
+typedef struct eval_options {
+    split_spec split;
+    char *table;                   /* owned; SPLIT_TABLE */
+    size_t k[EVAL_MAX_K];          /* ascending */
+    size_t n_k, n_times;           /* n_times: of the bootstrap */
+    bool wants[EVAL_N], is_chosen; /* is_chosen: metrics were named */
+    bool by_history, is_min, is_unmasked;
+    double level, relevance; /* relevance: value from which on, NaN = by default */
+    size_t most_users;       /* 0 = all */
+} eval_options;
+/* text: JSON or NULL. Clear with eval_options_clear. */
+rec_status eval_options_read(const char *function, const char *text, eval_options *out,
+                             rec_err *err);
+void eval_options_clear(eval_options *o);
+
+/* ---- sq_evaluate.c -------------------------------------------------------------------------------- */
+
+typedef struct eval_task { /* who is asked about what */
+    const eval_options *options;
+    sq_conn *c;
+    sq_copy *base; /* borrowed */
+    split split;   /* owned */
+    dataset
+        test; /* owned; what they did, in numbers of base; users beyond base->n_users from a table */
+    double threshold; /* NaN: any positive weight */
+    uint32_t *user;   /* [n_users] owned; who has relevant test items, or values */
+    size_t *ptr;      /* [n_users+1] owned; relevant items of each, ascending */
+    uint32_t *item;   /* owned */
+    size_t n_users, n_outside;
+    uint32_t *degree;  /* [n_items] owned; users who had it in training */
+    size_t *who_ptr;   /* owned; [n_items+1] those users, ascending */
+    uint32_t *who;     /* owned */
+    uint32_t *history; /* [n_users] owned; pairs before the test */
+    uint32_t *popular; /* owned; items by falling degree */
+    size_t n_learned;  /* users that are learned from */
+} eval_task;
+rec_status eval_task_init(eval_task *t, sq_conn *c, sq_copy *base,
+                          const eval_options *o, rec_run *run, rec_err *err);
+void eval_task_clear(eval_task *t);
+
+typedef struct eval_table { /* one model's figures */
+    metrics_table table;    /* cell owned */
+    eval_metric *metric;    /* [n_metric] owned */
+    metrics_form *form;     /* [n_metric] owned */
+    size_t *k;              /* [n_metric] owned; 0 = none */
+    double *whole;          /* [n_metric] owned; of all lists together; NaN elsewhere */
+} eval_table;
+/* Fits the copy to the split and asks it for the lists of all users. */
+rec_status eval_run(const eval_task *t, sq_copy *m, eval_table *out, rec_run *run,
+                    rec_err *err);
+void eval_table_clear(eval_table *t);
+/* The columns that say how it was done. */
+void eval_split_text(const eval_task *t, char *out, size_t cap);
+void eval_relevance_text(const eval_task *t, char *out, size_t cap);
+const char *eval_denominator(const eval_options *o, eval_metric m);
+
+#endif
