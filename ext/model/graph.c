@@ -21,7 +21,7 @@
  *     euler   1 - tP          rk4   1 - tP + t^2/2 P^2 - t^3/6 P^3 + t^4/24 P^4
  *
  * What differs from the papers: they use 1/2 for all degrees of R~ and none or 1/2 for the
- * history. Exponents of their own are worth two to nine percent of recall; and P is divided by its
+ * history. Exponents of their own do better on validation rows; and P is divided by its
  * largest eigenvalue, which is 1 for theirs, so that `ideal` and `sharpen` mean the same for all.
  *
  *     the stored model:  edges in compressed rows   +   V in float16

@@ -3,7 +3,7 @@
  *     lanes      user 0 .. user 15 of a block lie side by side:  float[n_items][16], float[n_users][16]
  *
  * A walk over the edges waits for memory, not for arithmetic: an edge fetches one line of a cache for one
- * user, and the same line holds sixteen. So one walk serves a block, at about three times the cost of one user. That holds for
+ * user, and the same line holds sixteen. So one walk serves a block, and sixteen lists cost about seven times one list. That holds for
  * sharpening, which goes over all edges; the filters without go over few, and users are asked one by one.
  *
  * Invariants

@@ -10,8 +10,8 @@
  * A step over the graph goes from what is not 0: for a history that is the users of its items and what
  * those took. Sharpening has no zeros left to skip and walks over every edge, once for each power of P.
  *
- *     edges of Gowalla (810,128), one core      linear   .1 ms      sharpening, rk4   8 ms
- *     256 eigenvectors of 40,981 items          ideal     2 ms
+ *     a list on Gowalla (810,128 edges, 40,981 items), ranking included, ms of one core
+ *     linear .3      ideal, 320 eigenvectors 1.6      gfcf, 320: 2      bspm, 256, rk4: 6.5
  *
  * Similar items: cosine of the rows of V weighted by the eigenvalues, which is that of the columns of R~
  * cut to the leading directions; without eigenvectors that of the columns themselves.
