@@ -48,6 +48,7 @@ static void f_free(void *p) {
 typedef struct scenario {
     const char *name, *tables, *models, *run,
         *after; /* the first two without failures */
+    long dense; /* 0 = DENSE */
 } scenario;
 
 static const char base_tables[] =
@@ -129,12 +130,58 @@ static const scenario scenarios[] = {
      "rec_distance('[1,2]','[2,1]','l2');"
      "SELECT rec_vector_json(rec_centroid(e, 2)) FROM v; ALTER TABLE v RENAME TO w; "
      "DROP TABLE w;",
-     ""},
+     "", 0},
+    {"graph",
+     "CREATE VIRTUAL TABLE v USING rec_index(id INTEGER PRIMARY KEY, e float32[4], tag "
+     "TEXT, metric=l2, "
+     "kind=hnsw, m=4, ef_construction=8);"
+     "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 200) "
+     "INSERT INTO v SELECT i, "
+     "json_array(i * 37 % 101, i * 53 % 89, i % 7, i % 11), 'a' || i % 3 FROM c;"
+     "INSERT INTO v(v) VALUES ('optimize'); DELETE FROM v WHERE id % 50 = 7; INSERT "
+     "INTO v VALUES (500, "
+     "'[1,2,3,4]', 'b');",
+     "CREATE TABLE kept(x); INSERT INTO kept SELECT count(*) FROM v;",
+     "SELECT id, distance FROM v WHERE e MATCH '[9,9,1,1]' AND ef = 4 ORDER BY "
+     "distance LIMIT 70;"
+     "SELECT id FROM v WHERE e MATCH '[9,9,1,1]' AND k = 5 AND ef = 4;"
+     "SELECT id FROM v WHERE e MATCH '[9,9,1,1]' AND k = 5 AND ef = 3 AND tag = 'a1';"
+     "BEGIN; INSERT INTO v VALUES (600, '[5,5,5,5]', 'c'); DELETE FROM v WHERE id IN "
+     "(3, 4); SAVEPOINT s; "
+     "UPDATE v SET e = '[1,1,1,1]' WHERE id = 5; SELECT id FROM v WHERE e MATCH "
+     "'[1,1,1,1]' AND k = 3 AND ef = "
+     "4; ROLLBACK TO s; SELECT id FROM v WHERE e MATCH '[1,1,1,1]' AND k = 3 AND ef = "
+     "4; COMMIT;"
+     "INSERT INTO v(v) VALUES ('ef=10'), ('integrity-check'); SELECT * FROM "
+     "rec_index_stats('v', 3, 2);"
+     "SELECT * FROM rec_similar('v', 10, 2); INSERT INTO v(v) VALUES ('optimize'); "
+     "INSERT INTO v(v) VALUES "
+     "('rebuild');",
+     "INSERT INTO v(v) VALUES ('integrity-check');", 250},
+    {"graph_life", "", "",
+     "CREATE VIRTUAL TABLE v USING rec_index(e float32[2], kind=hnsw); INSERT INTO v "
+     "VALUES ('[1,2]'), ('[3,4]'); "
+     "INSERT INTO v(v) VALUES ('optimize'); BEGIN; DELETE FROM v WHERE rowid = 1; "
+     "ALTER TABLE v RENAME TO w; COMMIT; "
+     "SELECT rowid FROM w WHERE e MATCH '[1,1]' AND k = 3; DROP TABLE w;",
+     "PRAGMA integrity_check;", 0},
+    {"graph_link",
+     "CREATE VIRTUAL TABLE v USING rec_index(id TEXT PRIMARY KEY, e int8[3], "
+     "kind=hnsw, metric=l2, m=4, "
+     "ef_construction=8);"
+     "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 2046) "
+     "INSERT INTO v SELECT i, "
+     "json_array(i % 101, i * 53 % 89, i % 7) FROM c;",
+     "CREATE TABLE kept(x);",
+     "BEGIN; INSERT INTO v VALUES ('x', '[1,2,3]'), ('y', '[3,4,5]'), ('z', "
+     "'[5,6,7]'); COMMIT; SELECT id FROM v "
+     "WHERE e MATCH '[1,2,3]' AND k = 3 AND ef = 4;",
+     "INSERT INTO v(v) VALUES ('integrity-check');", 40},
     {"create", base_tables, "",
      CREATE_MODELS "INSERT INTO taste(taste) VALUES ('factors=3');"
                    "ALTER TABLE pop RENAME TO charts; DROP TABLE charts;",
-     "PRAGMA integrity_check;"},
-    {"train", base_tables, CREATE_MODELS, TRAIN_MODELS, "PRAGMA integrity_check;"},
+     "PRAGMA integrity_check;", 0},
+    {"train", base_tables, CREATE_MODELS, TRAIN_MODELS, "PRAGMA integrity_check;", 0},
     {"relation", base_tables, MODELS,
      "SELECT item, score FROM taste WHERE user = 1 AND seen = 0 ORDER BY score DESC "
      "LIMIT 2;"
@@ -149,7 +196,7 @@ static const scenario scenarios[] = {
      "INSERT INTO ratings VALUES (9, 3, 5, 200); INSERT INTO movies VALUES (6, 'Zeta', "
      "'Drama', 2012, 'a robot at sea');"
      "SELECT user, item FROM reader WHERE k = 2 AND query = 'robots';",
-     CHECK_MODELS},
+     CHECK_MODELS, 0},
     {"functions", base_tables, MODELS,
      "SELECT * FROM rec_recommend('reader', 1, 3); SELECT * FROM rec_similar('about', "
      "1, "
@@ -164,7 +211,7 @@ static const scenario scenarios[] = {
      "length(rec_tools());"
      "SELECT rec_cf_score('reader', 1, 4), rec_similarity('about', 1, 2), "
      "rec_hybrid_score('reader', 2, 4);",
-     CHECK_MODELS},
+     CHECK_MODELS, 0},
     {"language", base_tables, MODELS,
      "SELECT llm_rewrite('comedies like Alpha, not drama, after 1995 with a dog', "
      "'reader');"
@@ -177,7 +224,7 @@ static const scenario scenarios[] = {
      "DELETE "
      "FROM llm_models; SELECT * FROM llm_usage;"
      "SELECT rec_match('{\"year\":{\"min\":1995}}', '{\"year\":1999}', 'reader');",
-     ""},
+     "", 0},
 };
 
 /* Run statements; the first failure's code is returned, its message kept. */
@@ -302,7 +349,8 @@ int main(int argc, char **argv) {
             &bad); /* one clean run first: one-time set-up is no leak */
         for (persistent = 0; persistent < 2; persistent++) {
             long n = argc > 2 ? atol(argv[2]) : 1;
-            while (one(s, &from, n, &bad) && bad < 20) n += 1 + n / DENSE;
+            long dense = s->dense ? s->dense : DENSE;
+            while (one(s, &from, n, &bad) && bad < 20) n += 1 + n / dense;
             printf("%s, %s: %ld allocations\n", s->name,
                    persistent ? "persistent" : "transient", n);
         }
