@@ -87,8 +87,8 @@ test-one: all ## one part of the tests: make test-one NAME=golden/0100
 test-versions: setup all ## the goldens on SQLite 3.38.2 and 3.54.1 (needs npm)
 	@tests/check/versions.sh
 
-asan: ## the extension and its goldens under ASan and UBSan
-	@$(MAKE) --no-print-directory -j2 CONFIG=asan build/asan/rec.so
+asan: ## the goldens and damaged indexes under ASan and UBSan
+	@$(MAKE) --no-print-directory -j2 CONFIG=asan build/asan/rec.so $(patsubst %,build/asan/host/test_index_%,bytes damage random)
 	@tests/check/asan.sh
 
 tsan: ## threaded tests under TSan
