@@ -58,6 +58,7 @@ rec_status sq_fail_rc(sqlite3 *db, int rc, const char *what, rec_err *err);
 void sq_result_error(sqlite3_context *ctx, const rec_err *err);
 int sq_vtab_error(sqlite3_vtab *vtab,
                   const rec_err *err); /* sets zErrMsg, returns the code */
+int sq_vtab_destroy_error(sqlite3_vtab *vtab, const rec_err *err); /* in xDestroy */
 
 /* ---- sq_value.c -------------------------------------------------------------------------------- */
 

@@ -54,3 +54,11 @@ int sq_vtab_error(sqlite3_vtab *vtab, const rec_err *err) {
         sqlite3_mprintf("%s", err->msg[0] ? err->msg : "rec: unknown error");
     return vtab->zErrMsg ? rc : SQLITE_NOMEM;
 }
+
+/* SQLite takes the code of xDestroy and leaves the message, for ever. */
+int sq_vtab_destroy_error(sqlite3_vtab *vtab, const rec_err *err) {
+    int rc = sq_vtab_error(vtab, err);
+    sqlite3_free(vtab->zErrMsg);
+    vtab->zErrMsg = NULL;
+    return rc;
+}

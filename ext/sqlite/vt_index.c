@@ -117,7 +117,7 @@ static int vt_index_destroy(sqlite3_vtab *base) {
     sq_index_forget(vt->ix);
     if (sq_shadow_drop(vt->conn->db, vt->schema, vt->def.table, sq_index_shadow,
                        &err) != REC_OK)
-        return sq_vtab_error(base, &err);
+        return sq_vtab_destroy_error(base, &err);
     return vt_index_disconnect(base);
 }
 

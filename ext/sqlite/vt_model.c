@@ -153,7 +153,7 @@ static int vt_model_destroy(sqlite3_vtab *vtab) {
     rec_err err = {0};
     rec_status s = sq_shadow_drop(t->conn->db, t->table.schema, t->table.name,
                                   shadow_suffix, &err);
-    if (s != REC_OK) return sq_vtab_error(vtab, &err);
+    if (s != REC_OK) return sq_vtab_destroy_error(vtab, &err);
     return vt_model_disconnect(vtab);
 }
 
