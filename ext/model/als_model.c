@@ -365,11 +365,20 @@ static const model_option als_options[] = {
 };
 // clang-format on
 
+static const model_tune als_tune[] = {
+    {"lambda", "log .0005 .1", "implicit"}, {"lambda", "log .01 1", "explicit"},
+    {"alpha0", "log .005 .5", "implicit"},  {"user_scale", "lin 0 .8", "implicit"},
+    {"item_scale", "lin 0 .6", "implicit"}, {"epochs", "3|5|8|12", "implicit"},
+    {"damping", "log .5 20", "explicit"},
+};
+
 const rec_model_ops als_ops = {
     .name = "als",
     .needs = MODEL_NEEDS_INTERACTIONS | MODEL_PREDICTS,
     .options = als_options,
     .n_options = sizeof als_options / sizeof als_options[0],
+    .tune = als_tune,
+    .n_tune = sizeof als_tune / sizeof als_tune[0],
     .fit = als_fit,
     .n_items = als_n_items,
     .knows = als_knows,

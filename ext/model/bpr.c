@@ -650,11 +650,19 @@ static const model_option bpr_options[] = {
 };
 // clang-format on
 
+static const model_tune bpr_tune[] = {
+    {"rate", "log .002 .05", NULL}, {"penalty", "log .005 .2", NULL},
+    {"epochs", "20|40|80", NULL},   {"candidates", "4|8|16|32", "negatives=hard"},
+    {"lambda", "log .1 10", NULL},  {"alpha0", "log .002 .2", NULL},
+};
+
 const rec_model_ops bpr_ops = {
     .name = "bpr",
     .needs = MODEL_NEEDS_INTERACTIONS,
     .options = bpr_options,
     .n_options = sizeof bpr_options / sizeof bpr_options[0],
+    .tune = bpr_tune,
+    .n_tune = sizeof bpr_tune / sizeof bpr_tune[0],
     .fit = bpr_fit,
     .n_items = bpr_n_items,
     .knows = bpr_knows,

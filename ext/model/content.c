@@ -626,11 +626,19 @@ static const model_option content_options[] = {
 };
 // clang-format on
 
+static const model_tune content_tune[] = {
+    {"embedder", "lsa(64)|lsa(128)|lsa(256)", NULL},
+    {"min_df", "1|2|3|5", NULL},
+    {"max_df", "lin .1 .6", NULL},
+};
+
 const rec_model_ops content_ops = {
     .name = "content",
     .needs = MODEL_NEEDS_ITEMS | MODEL_NEEDS_TEXT | MODEL_READS_TEXT,
     .options = content_options,
     .n_options = sizeof content_options / sizeof content_options[0],
+    .tune = content_tune,
+    .n_tune = sizeof content_tune / sizeof content_tune[0],
     .fit = content_fit,
     .n_items = content_n_items,
     .knows = content_knows,

@@ -153,11 +153,19 @@ static const model_option ease_options[] = {
 };
 // clang-format on
 
+static const model_tune ease_tune[] = {
+    {"lambda", "log .5 50", NULL},     {"user_scale", "lin 0 1", NULL},
+    {"item_scale", "lin 0 .6", NULL},  {"target_scale", "lin 0 .6", NULL},
+    {"order_scale", "lin 0 .6", NULL},
+};
+
 const rec_model_ops ease_ops = {
     .name = "ease",
     .needs = MODEL_NEEDS_INTERACTIONS,
     .options = ease_options,
     .n_options = sizeof ease_options / sizeof ease_options[0],
+    .tune = ease_tune,
+    .n_tune = sizeof ease_tune / sizeof ease_tune[0],
     .fit = ease_fit,
     .n_items = linked_n_items,
     .knows = linked_knows,

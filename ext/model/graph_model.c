@@ -599,11 +599,21 @@ static const model_option graph_options[] = {
 };
 // clang-format on
 
+static const model_tune graph_tune[] = {
+    {"factors", "64|128|256|448", NULL},   {"user_scale", "lin .1 .7", NULL},
+    {"item_scale", "lin .1 .7", NULL},     {"linear_in", "lin 0 .6", NULL},
+    {"linear_out", "lin -.2 .5", NULL},    {"ideal", "log .05 2", "filter=gfcf"},
+    {"ideal", "log .05 2", "filter=bspm"}, {"ideal_in", "lin .1 .7", NULL},
+    {"ideal_out", "lin 0 .6", NULL},       {"sharpen", "lin .4 3", "filter=bspm"},
+};
+
 const rec_model_ops graph_ops = {
     .name = "graph",
     .needs = MODEL_NEEDS_INTERACTIONS,
     .options = graph_options,
     .n_options = sizeof graph_options / sizeof graph_options[0],
+    .tune = graph_tune,
+    .n_tune = sizeof graph_tune / sizeof graph_tune[0],
     .fit = graph_fit,
     .n_items = graph_n_items,
     .knows = graph_knows,

@@ -228,11 +228,27 @@ static const model_option itemknn_options[] = {
 };
 // clang-format on
 
+static const model_tune itemknn_tune[] = {
+    {"k", "100|200|500|1000|2000", NULL},
+    {"power", "lin .6 1.4", NULL},
+    {"user_scale", "lin .3 1.1", "implicit,similarity=general"},
+    {"item_scale", "lin .3 1", "implicit,similarity=general"},
+    {"target_scale", "lin 0 .6", "implicit,similarity=general"},
+    {"shrinkage", "log 1 200", "similarity=cosine"},
+    {"alpha", "lin .3 1.2", "similarity=rp3beta"},
+    {"beta", "lin 0 .8", "similarity=rp3beta"},
+    {"k1", "log .1 10", "similarity=bm25"},
+    {"b", "lin .2 1", "similarity=bm25"},
+    {"damping", "log .1 20", "explicit"},
+};
+
 const rec_model_ops itemknn_ops = {
     .name = "itemknn",
     .needs = MODEL_NEEDS_INTERACTIONS,
     .options = itemknn_options,
     .n_options = sizeof itemknn_options / sizeof itemknn_options[0],
+    .tune = itemknn_tune,
+    .n_tune = sizeof itemknn_tune / sizeof itemknn_tune[0],
     .fit = itemknn_fit,
     .n_items = linked_n_items,
     .knows = linked_knows,

@@ -1,6 +1,7 @@
 /* model.h - recommenders: one struct of functions per algorithm, one line per algorithm.
  *
  *     model      registry of algorithms, options                         model.c
+ *     tune       drawing options from their ranges                       tune.c
  *     signal     what an interaction row means: weight, age, liked       signal.c
  *     dataset    rows -> users x items, in compressed rows               dataset.c
  *     popularity als content                                             <name>.c
@@ -65,6 +66,15 @@ rec_status options_set(model_options *o, const char *name, const char *value,
 double opt_num(const model_options *o, const char *name);
 const char *opt_text(const model_options *o,
                      const char *name); /* value or default or NULL */
+
+/* ---- tune.c: drawing options ------------------------------------------------------------------ */
+
+#define TUNE_TEXT 64
+/* One value of a range as it would be written. REC_RANGE explains a range that is none. */
+rec_status tune_draw(const char *range, const model_option *def, rng *r,
+                     char out[TUNE_TEXT], rec_err *err);
+/* Do the conditions hold for these options? */
+bool tune_applies(const char *only, const model_options *o, bool is_explicit);
 
 /* ---- signal.c: what a row of the interactions means (SQL.md section 2, Signals) ---------------- */
 
@@ -196,11 +206,19 @@ typedef struct model_best {
     size_t n;
 } model_best;
 
+/* What rec_tune tries: "log .001 1" (even over the decades), "lin 0 1", or "cosine|bm25", values to choose
+ * from. only: conditions, all of which must hold: "implicit", "explicit", "similarity=general"; NULL = always. */
+typedef struct model_tune {
+    const char *name, *range, *only;
+} model_tune;
+
 typedef struct rec_model_ops {
     const char *name; /* algorithm=als */
     unsigned needs;   /* MODEL_NEEDS_* */
     const model_option *options;
     size_t n_options;
+    const model_tune *tune; /* NULL: nothing to search */
+    size_t n_tune;
     rec_status (*fit)(const model_fit_args *a, rec_model **out, rec_err *err);
     uint32_t (*n_items)(const rec_model *m);
     /* Is there anything in q that this model can work with? If not, the caller falls back. */
@@ -445,19 +463,21 @@ typedef struct split_spec {
     size_t n_last;  /* SPLIT_LAST: so many pairs instead, 0 = by share */
     double cutoff;  /* SPLIT_TEMPORAL: the moment, NaN = by share */
     bool is_repeat; /* consumed items may return */
+    double sample;  /* share of the users that take part at all; 0 = all */
     uint64_t seed;
 } split_spec;
 typedef enum {
     PART_TRAIN,   /* learned from, and part of the user's history */
     PART_PROFILE, /* part of the history only: of a user that is held out */
     PART_TEST,
-    PART_NONE /* later than the cutoff, and not asked about */
+    PART_NONE /* later than the cutoff and not asked about, or of a user who takes no part */
 } split_part;
 typedef struct split { /* pairs that are asked about, in compressed rows */
     uint32_t n_users;
     size_t *ptr;      /* [n_users+1] owned, as all below */
     uint32_t *item;   /* [ptr[n_users]] ascending within a user */
     uint8_t *is_held; /* [n_users] SPLIT_USER, else NULL */
+    uint8_t *is_out;  /* [n_users] takes no part; NULL: all do */
     double cutoff;    /* NaN without */
 } split;
 /* Rows of user u: row[ptr[u]] .. row[ptr[u+1]], in table order. */

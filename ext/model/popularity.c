@@ -231,11 +231,17 @@ static const model_option popularity_options[] = {
      "explicit: imagined ratings at the global mean beside an item's own"},
 };
 
+static const model_tune popularity_tune[] = {
+    {"prior", "log 1 200", "explicit"},
+};
+
 const rec_model_ops popularity_ops = {
     .name = "popularity",
     .needs = MODEL_NEEDS_INTERACTIONS | MODEL_PREDICTS,
     .options = popularity_options,
     .n_options = sizeof popularity_options / sizeof popularity_options[0],
+    .tune = popularity_tune,
+    .n_tune = sizeof popularity_tune / sizeof popularity_tune[0],
     .fit = popularity_fit,
     .n_items = popularity_n_items,
     .knows = popularity_knows,

@@ -36,6 +36,7 @@ void split_clear(split *s) {
     rec_free(s->ptr);
     rec_free(s->item);
     rec_free(s->is_held);
+    rec_free(s->is_out);
     memset(s, 0, sizeof *s);
 }
 
@@ -154,6 +155,17 @@ static rec_status hold_users(const split_spec *s, const interaction *row,
     return REC_OK;
 }
 
+static rec_status leave_out(const split_spec *s, uint32_t n_users, split *out,
+                            rec_err *err) {
+    if (!(s->sample > 0) || s->sample >= 1) return REC_OK;
+    out->is_out = rec_zeros(n_users, sizeof *out->is_out);
+    if (!out->is_out) return rec_nomem(err);
+    double most = s->sample * 18446744073709551616.0;
+    for (uint32_t u = 0; u < n_users; u++)
+        out->is_out[u] = (double)hash_of(~s->seed, u, 0) >= most;
+    return REC_OK;
+}
+
 /* ---- a moment -------------------------------------------------------------------------------------- */
 
 static int by_time(const void *a, const void *b, void *ctx) {
@@ -220,11 +232,12 @@ rec_status split_make(const split_spec *s, const interaction *row, const size_t 
     rec_status st = out->ptr && out->item && scratch ? REC_OK : rec_nomem(err);
     if (!st && s->kind == SPLIT_TEMPORAL)
         st = find_cutoff(s, row, ptr[n_users], &out->cutoff, err);
+    if (!st) st = leave_out(s, n_users, out, err);
     if (!st && s->kind == SPLIT_USER) st = hold_users(s, row, ptr, n_users, out, err);
     size_t at = 0;
     for (uint32_t u = 0; !st && u < n_users; u++) {
         const interaction *mine = row + ptr[u];
-        size_t n = ptr[u + 1] - ptr[u];
+        size_t n = out->is_out && out->is_out[u] ? 0 : ptr[u + 1] - ptr[u];
         if (s->kind == SPLIT_TABLE)
             at += find_pairs(s, u, mine, n, scratch);
         else if (s->kind == SPLIT_TEMPORAL)
@@ -255,6 +268,7 @@ bool split_has(const split *s, uint32_t user, uint32_t item) {
 
 split_part split_of(const split *s, uint32_t user, uint32_t item, double time) {
     bool is_asked = split_has(s, user, item);
+    if (s->is_out && user < s->n_users && s->is_out[user]) return PART_NONE;
     if (!isnan(s->cutoff) && !isnan(time)) {
         if (time > s->cutoff) return is_asked ? PART_TEST : PART_NONE;
         return PART_TRAIN;

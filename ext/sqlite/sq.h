@@ -409,6 +409,10 @@ rec_status sq_table_find(sq_conn *c, const char *in_schema, const char *name,
 /* CREATE's options, those that commands have set, and one more (may be NULL). Clear with sq_cfg_clear. */
 rec_status sq_table_config(sq_conn *c, const sq_table *t, const sq_arg *set,
                            sq_model_cfg *out, rec_err *err);
+/* The CREATE statement as it would have to be written now, with other values of some options. *out: owned. `t` may
+ * not be used afterwards. */
+rec_status sq_table_create_text(sq_conn *c, const sq_table *t, const sq_arg *set,
+                                size_t n_set, char **out, rec_err *err);
 rec_status sq_table_affinity(sq_conn *c, const sq_table *t, key_affinity *user,
                              key_affinity *item, rec_err *err);
 /* Every rec_model of every schema: fn(ctx, schema, name). */

@@ -81,6 +81,9 @@ typedef struct eval_options {
 /* text: JSON or NULL. Clear with eval_options_clear. */
 rec_status eval_options_read(const char *function, const char *text, eval_options *out,
                              rec_err *err);
+/* "ndcg@10", "rmse": the only metric, one of accuracy; without @ the cut stays. */
+rec_status eval_metric_read(const char *function, const char *text, eval_options *out,
+                            rec_err *err);
 void eval_options_clear(eval_options *o);
 
 /* ---- sq_evaluate.c -------------------------------------------------------------------------------- */
@@ -118,6 +121,12 @@ typedef struct eval_table { /* one model's figures */
 /* Fits the copy to the split and asks it for the lists of all users. */
 rec_status eval_run(const eval_task *t, sq_copy *m, eval_table *out, rec_run *run,
                     rec_err *err);
+/* The same of a copy that is fitted, or whose view is one that is stored. */
+rec_status eval_ask(const eval_task *t, sq_copy *m, eval_table *out, rec_run *run,
+                    rec_err *err);
+/* The one figure of a table that has one, so that more is better. NaN if nobody counts. */
+rec_status eval_goodness(const eval_task *t, const eval_table *of, double *out,
+                         size_t *n_users, rec_run *run, rec_err *err);
 void eval_table_clear(eval_table *t);
 /* The columns that say how it was done. */
 void eval_split_text(const eval_task *t, char *out, size_t cap);

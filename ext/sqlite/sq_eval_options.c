@@ -236,6 +236,29 @@ rec_status eval_options_read(const char *function, const char *text, eval_option
     return s;
 }
 
+rec_status eval_metric_read(const char *function, const char *text, eval_options *out,
+                            rec_err *err) {
+    size_t n = strcspn(text, "@");
+    int m = 0;
+    double k = (double)out->k[0];
+    while (m < EVAL_N &&
+           !(strlen(eval_names[m]) == n && !memcmp(eval_names[m], text, n)))
+        m++;
+    const char *cut = text[n] ? text + n + 1 : NULL;
+    bool is_cut = !cut || (rec_parse_number(cut, strlen(cut), &k) == strlen(cut) &&
+                           *cut && k >= 1 && k <= EVAL_MAX_CUT && k == floor(k));
+    bool is_accuracy = m <= EVAL_PRECISION || m == EVAL_AUC || m == EVAL_RMSE;
+    if (m == EVAL_N || !is_cut || !is_accuracy)
+        return rec_fail(err, REC_RANGE,
+                        "%s: metric %.40s: expected recall, ndcg, map, mrr, hit or "
+                        "precision, as in ndcg@10, or auc, or rmse",
+                        function, text);
+    for (int i = 0; i < EVAL_N; i++) out->wants[i] = i == m;
+    out->k[0] = (size_t)k;
+    out->n_k = 1;
+    return REC_OK;
+}
+
 void eval_options_clear(eval_options *o) {
     rec_free(o->table);
     o->table = NULL;

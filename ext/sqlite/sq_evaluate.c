@@ -64,7 +64,7 @@ static bool is_whole(int m) {
 static bool is_possible(const run_state *r, int m) {
     if (m == EVAL_CALIBRATION) return r->mix.ptr != NULL;
     if (m == EVAL_RMSE)
-        return r->m->model && (r->m->view->cfg.ops->needs & MODEL_PREDICTS) &&
+        return r->m->view->model && (r->m->view->cfg.ops->needs & MODEL_PREDICTS) &&
                r->m->view->cfg.signal.feedback == FEEDBACK_EXPLICIT &&
                r->t->test.feedback == FEEDBACK_EXPLICIT;
     return true;
@@ -515,15 +515,14 @@ static void state_clear(run_state *r) {
     rec_free(r->shown);
 }
 
-rec_status eval_run(const eval_task *t, sq_copy *m, eval_table *out, rec_run *run,
+rec_status eval_ask(const eval_task *t, sq_copy *m, eval_table *out, rec_run *run,
                     rec_err *err) {
     run_state r = {.t = t, .m = m, .out = out};
     size_t n;
+    rec_status s = REC_OK;
     memset(out, 0, sizeof *out);
-    rec_status s = sq_copy_match(m, t->base, err);
-    if (s == REC_OK) s = sq_copy_fit(m, &t->split, run, err);
     r.n_items = catalog_n_items(m->view->items);
-    if (s == REC_OK && m->view->items != t->base->view->items) {
+    if (m->view->items != t->base->view->items) {
         s = map_items(m->view->items, t->base->view->items, &r.to_base, err);
         if (s == REC_OK)
             s = map_items(t->base->view->items, m->view->items, &r.to_view, err);
@@ -539,6 +538,34 @@ rec_status eval_run(const eval_task *t, sq_copy *m, eval_table *out, rec_run *ru
     if (s == REC_OK) finish_whole(&r);
     state_clear(&r);
     if (s != REC_OK) eval_table_clear(out);
+    return s;
+}
+
+rec_status eval_run(const eval_task *t, sq_copy *m, eval_table *out, rec_run *run,
+                    rec_err *err) {
+    memset(out, 0, sizeof *out);
+    rec_status s = sq_copy_match(m, t->base, err);
+    if (s == REC_OK) s = sq_copy_fit(m, &t->split, run, err);
+    return s == REC_OK ? eval_ask(t, m, out, run, err) : s;
+}
+
+rec_status eval_goodness(const eval_task *t, const eval_table *of, double *out,
+                         size_t *n_users, rec_run *run, rec_err *err) {
+    boot_result r[EVAL_MAX_K];
+    boot_spec spec = {.n_user = t->n_users, .level = .95};
+    *out = NAN;
+    *n_users = 0;
+    if (of->table.n_metric == 0) return REC_OK;
+    uint32_t *user = rec_array(t->n_users, sizeof *user);
+    if (!user) return rec_nomem(err);
+    for (uint32_t i = 0; i < t->n_users; i++) user[i] = i;
+    spec.user = user;
+    rec_status s = metrics_bootstrap(&of->table, &spec, r, run, err);
+    if (s == REC_OK) {
+        *out = of->metric[0] == EVAL_RMSE ? -r[0].value : r[0].value;
+        *n_users = r[0].n_user;
+    }
+    rec_free(user);
     return s;
 }
 

@@ -307,6 +307,53 @@ static rec_status args_override(sq_conn *c, const sq_table *t, sq_args *args,
     return s;
 }
 
+/* Words and numbers as they are, the rest in quotes. */
+static void put_value(bytes_writer *w, const char *value) {
+    size_t n = strlen(value);
+    bool is_plain = n > 0;
+    for (size_t i = 0; i < n; i++) {
+        char c = value[i];
+        bool is_word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                       (c >= 'A' && c <= 'Z') || c == '_' || c == '.';
+        if (!is_word && !(c == '-' && i == 0)) is_plain = false;
+    }
+    if (!is_plain) bytes_puts(w, "'");
+    for (size_t i = 0; i < n; i++) {
+        bytes_put(w, value + i, 1);
+        if (!is_plain && value[i] == '\'') bytes_put(w, "'", 1);
+    }
+    if (!is_plain) bytes_puts(w, "'");
+}
+
+rec_status sq_table_create_text(sq_conn *c, const sq_table *t, const sq_arg *set,
+                                size_t n_set, char **out, rec_err *err) {
+    sq_args args;
+    bytes_writer w = {0};
+    bool is_main = sqlite3_stricmp(t->schema, "main") == 0;
+    char *name = is_main ? sqlite3_mprintf("\"%w\"", t->name)
+                         : sqlite3_mprintf("\"%w\".\"%w\"", t->schema, t->name);
+    *out = NULL;
+    rec_status s = args_copy(&t->args, &args, err);
+    if (s == REC_OK && !name) s = rec_nomem(err);
+    if (s == REC_OK) bytes_printf(&w, "CREATE VIRTUAL TABLE %s USING rec_model(", name);
+    if (s == REC_OK) s = args_override(c, t, &args, err);
+    for (size_t i = 0; i < n_set && s == REC_OK; i++)
+        s = args_put(&args, set[i].name, set[i].value, err);
+    bool is_first = true;
+    for (size_t i = 0; s == REC_OK && i < args.n; i++) {
+        if (!args.a[i].name[0] || !args.a[i].value[0]) continue; /* taken away */
+        bytes_printf(&w, "%s%s=", is_first ? "" : ", ", args.a[i].name);
+        put_value(&w, args.a[i].value);
+        is_first = false;
+    }
+    bytes_puts(&w, ")");
+    if (s == REC_OK && !(*out = bytes_take_text(&w))) s = rec_nomem(err);
+    bytes_clear(&w);
+    sqlite3_free(name);
+    sq_args_clear(&args);
+    return s;
+}
+
 rec_status sq_table_config(sq_conn *c, const sq_table *t, const sq_arg *set,
                            sq_model_cfg *out, rec_err *err) {
     sq_args args;
