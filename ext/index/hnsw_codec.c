@@ -338,7 +338,7 @@ rec_status hnsw_ready(rec_index *base, rec_err *err) {
             set_dirty(ix, (uint32_t)c, true);
         return rc;
     }
-    memset(ix->fresh, 0, (ix->n_slots + HNSW_CHUNK - 1) / HNSW_CHUNK);
+    if (ix->fresh) memset(ix->fresh, 0, (ix->n_slots + HNSW_CHUNK - 1) / HNSW_CHUNK);
     ix->is_ready = true;
     return REC_OK;
 }
