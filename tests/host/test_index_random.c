@@ -426,7 +426,7 @@ static void round_run(size_t r, int n_ops) {
     world_make_src();
     depth = 0;
     has_copy = has_open = false;
-    last_ver = n_linked = 0;
+    last_ver = 0;
     unlink(path);
     open_main();
     host_exec(db, "PRAGMA journal_mode = %s", world->is_wal ? "wal" : "delete");
@@ -448,9 +448,6 @@ static void round_run(size_t r, int n_ops) {
     child_stop(&c);
     world_check_rows(db, world_name(db), "end");
     world_check_integrity(db, "end");
-    if (world_is_graph())
-        HOST_CHECK(n_linked > 0 || n_ops < 1000, "%s %s: no commit made links",
-                   world->type, world->metric);
     sqlite3_close(second);
     sqlite3_close(reader);
     run("DROP TABLE %s", world_name(db));
@@ -485,8 +482,11 @@ int main(int argc, char **argv) {
         snprintf(side, sizeof side, "%s%s", path, ends[i]);
         unlink(side);
     }
+    printf("%lld commits made links\n", (long long)n_linked);
     printf("%ld searches, %ld of them against the table and with a small ef (%ld of "
            "%ld rows met too late)\n",
            world_n_search, world_n_walk, world_n_lost, world_n_pulled);
+    if (world_is_graph() && n_ops > 5000)
+        HOST_CHECK(host_failed || n_linked > 0, "no commit made links");
     return host_end("index_random");
 }
