@@ -464,6 +464,8 @@ typedef struct split_spec {
     double cutoff;  /* SPLIT_TEMPORAL: the moment, NaN = by share */
     bool is_repeat; /* consumed items may return */
     double sample;  /* share of the users that take part at all; 0 = all */
+    const uint8_t
+        *may_ask; /* SPLIT_LAST: [n_users] of whom pairs are held out; NULL = all */
     uint64_t seed;
 } split_spec;
 typedef enum {

@@ -237,7 +237,9 @@ rec_status split_make(const split_spec *s, const interaction *row, const size_t 
     size_t at = 0;
     for (uint32_t u = 0; !st && u < n_users; u++) {
         const interaction *mine = row + ptr[u];
-        size_t n = out->is_out && out->is_out[u] ? 0 : ptr[u + 1] - ptr[u];
+        bool is_quiet =
+            (out->is_out && out->is_out[u]) || (s->may_ask && !s->may_ask[u]);
+        size_t n = is_quiet ? 0 : ptr[u + 1] - ptr[u];
         if (s->kind == SPLIT_TABLE)
             at += find_pairs(s, u, mine, n, scratch);
         else if (s->kind == SPLIT_TEMPORAL)

@@ -2,6 +2,8 @@
  *
  *     sq_copy       a model and its members, read, split, fitted: nothing is written      sq_copy.c
  *     sq_eval_options    what an evaluation is asked to do, from JSON                     sq_eval_options.c
+ *     sq_eval_task  who is asked about what                                               sq_eval_task.c
+ *     sq_keep       the stored model against a new one                                     sq_keep.c
  *     sq_evaluate   lists of all users, and one row of figures each                       sq_evaluate.c
  */
 #ifndef REC_SQ_EVAL_H
@@ -128,6 +130,20 @@ rec_status eval_ask(const eval_task *t, sq_copy *m, eval_table *out, rec_run *ru
 rec_status eval_goodness(const eval_task *t, const eval_table *of, double *out,
                          size_t *n_users, rec_run *run, rec_err *err);
 void eval_table_clear(eval_table *t);
+/* ---- sq_keep.c: is a new model as good as the one that is stored? ----------------------------------- */
+
+typedef struct sq_verdict {
+    double before, now; /* more is better; NaN if nobody could be asked */
+    size_t n_users;
+    bool is_worse; /* or nobody could be asked */
+} sq_verdict;
+/* metric: "ndcg@10". A model that is not trained yet is no better than any. */
+rec_status sq_keep_check(sq_conn *c, const char *schema, const char *name,
+                         const char *metric, rec_run *run, sq_verdict *out,
+                         rec_err *err);
+
+/* ---- sq_evaluate.c, in words ------------------------------------------------------------------------- */
+
 /* The columns that say how it was done. */
 void eval_split_text(const eval_task *t, char *out, size_t cap);
 void eval_relevance_text(const eval_task *t, char *out, size_t cap);

@@ -21,7 +21,7 @@
  * I4. The first statement of its transaction is a write: so it waits by the busy handler, where an upgrade
  *     from reading to writing would fail at once.
  */
-#include "sq.h"
+#include "sq_eval.h"
 
 #include <math.h>
 #include <time.h>
@@ -62,6 +62,9 @@ typedef struct training {
     double liked_value;
     double read_seconds, fit_seconds, write_seconds;
     train_log log;
+    const char *keep_if; /* borrowed; the metric of the verdict */
+    sq_verdict verdict;
+    bool is_judged;
 } training;
 
 static void training_clear(training *t) {
@@ -464,10 +467,34 @@ static rec_status write_all(training *t, rec_err *err) {
 typedef struct train_options {
     double
         if_stale; /* share of new rows below which nothing is done; NaN = always train */
+    char keep_if[40]; /* metric by which the old model may stay; "" = none */
 } train_options;
 
+static rec_status parse_option(const json *j, train_options *out, rec_err *err) {
+    const char *name = json_key(j);
+    if (strcmp(name, "if_stale") == 0) {
+        out->if_stale = json_is_number(j) ? json_number(j, NAN) : NAN;
+        if (out->if_stale >= 0 && out->if_stale <= 1e9) return REC_OK;
+        return rec_fail(
+            err, REC_RANGE,
+            "rec_train: if_stale is the share of new rows, a number from 0");
+    }
+    if (strcmp(name, "keep_if") == 0) {
+        const char *metric = json_is_string(j) ? json_text(j) : "";
+        eval_options ignored = {.k = {10}};
+        if (strlen(metric) < sizeof out->keep_if) {
+            rec_format(out->keep_if, sizeof out->keep_if, "%s", metric);
+            return eval_metric_read("rec_train", metric, &ignored, err);
+        }
+    }
+    return rec_fail(err, REC_RANGE,
+                    "rec_train: unknown option %.60s; allowed: if_stale (a share), "
+                    "keep_if (a metric, as in 'ndcg@10')",
+                    name);
+}
+
 static rec_status parse_options(const char *text, train_options *out, rec_err *err) {
-    out->if_stale = NAN;
+    *out = (train_options){.if_stale = NAN};
     if (!text) return REC_OK;
     rec_err why = {0};
     json *j = json_parse(text, strlen(text), &why);
@@ -477,19 +504,8 @@ static rec_status parse_options(const char *text, train_options *out, rec_err *e
         s = rec_fail(err, REC_RANGE,
                      "rec_train: options are '%.60s', expected a JSON object", text);
     for (const json *i = s == REC_OK ? json_first(j) : NULL; i && s == REC_OK;
-         i = json_next(i)) {
-        double x = json_is_number(i) ? json_number(i, NAN) : NAN;
-        if (strcmp(json_key(i), "if_stale") != 0)
-            s = rec_fail(err, REC_RANGE,
-                         "rec_train: unknown option %.60s; allowed: if_stale",
-                         json_key(i));
-        else if (!(x >= 0 && x <= 1e9))
-            s = rec_fail(
-                err, REC_RANGE,
-                "rec_train: if_stale is the share of new rows, a number from 0");
-        else
-            out->if_stale = x;
-    }
+         i = json_next(i))
+        s = parse_option(i, out, err);
     json_delete(j);
     return s;
 }
@@ -524,6 +540,18 @@ static double rounded(double seconds) {
     return floor(seconds * 1000 + .5) / 1000;
 }
 
+/* What keep_if found. */
+static bool report_verdict(const training *t, json *j) {
+    json *v = json_new_object();
+    bool ok = json_set(v, "metric", json_new_text(t->keep_if, strlen(t->keep_if)));
+    if (t->verdict.n_users) {
+        ok = json_set(v, "old", json_new_number(fabs(t->verdict.before))) && ok;
+        ok = json_set(v, "new", json_new_number(fabs(t->verdict.now))) && ok;
+    }
+    ok = json_set(v, "users", json_new_int((int64_t)t->verdict.n_users)) && ok;
+    return json_set(j, "keep_if", v) && ok;
+}
+
 static rec_status write_report(const training *t, bool is_trained, char **out,
                                rec_err *err) {
     json *j = json_new_object(), *seconds = json_new_object();
@@ -532,6 +560,7 @@ static rec_status write_report(const training *t, bool is_trained, char **out,
                   json_new_text(t->cfg.ops->name, strlen(t->cfg.ops->name))) &&
          ok;
     if (!is_trained) ok = json_set(j, "trained", json_new_bool(false)) && ok;
+    if (t->is_judged) ok = report_verdict(t, j) && ok;
     if (is_trained && t->items) {
         ok = json_set(j, "users", json_new_int((int64_t)keyset_count(t->users))) && ok;
         ok = json_set(j, "items", json_new_int((int64_t)catalog_n_items(t->items))) &&
@@ -571,6 +600,29 @@ static rec_status compute(training *t, rec_err *err) {
     return s;
 }
 
+/* A model that was never trained, or that holds none of its own, has nothing to keep. */
+static rec_status judge(training *t, const train_options *o, rec_err *err) {
+    cell trained;
+    if (!o->keep_if[0]) return REC_OK;
+    if (t->cfg.ops->needs & MODEL_NEEDS_MEMBERS)
+        return rec_fail(err, REC_RANGE,
+                        "rec_train: keep_if: %s holds no model of its own; train its "
+                        "members",
+                        t->name);
+    rec_status s =
+        sq_state_get(t->c->db, t->schema, t->name, "trained_at", &trained, err);
+    bool has_old = trained.type == CELL_INT;
+    sq_cell_free(&trained);
+    if (s != REC_OK || !has_old || !t->cfg.interactions) return s;
+    t->c->progress.name = t->name;
+    sq_run_init(t->c, &t->run, true);
+    t->is_judged = true;
+    t->keep_if = o->keep_if;
+    s = sq_keep_check(t->c, t->schema, t->name, o->keep_if, &t->run, &t->verdict, err);
+    sq_run_finish(&t->run);
+    return s;
+}
+
 static rec_status train(training *t, const char *name, const char *options,
                         char **report, rec_err *err) {
     train_options o;
@@ -578,7 +630,9 @@ static rec_status train(training *t, const char *name, const char *options,
     rec_status s = parse_options(options, &o, err);
     if (s == REC_OK) s = read_definition(t, name, err);
     if (s == REC_OK) s = is_fresh(t, o.if_stale, &fresh, err);
-    if (s == REC_OK && fresh) return write_report(t, false, report, err);
+    if (s == REC_OK && !fresh) s = judge(t, &o, err);
+    if (s == REC_OK && (fresh || (t->is_judged && t->verdict.is_worse)))
+        return write_report(t, false, report, err);
     if (s == REC_OK && (t->cfg.ops->needs & MODEL_NEEDS_MEMBERS)) {
         t->data.now = t->liked_value = NAN;
         s = check_members(t, err);
