@@ -75,7 +75,7 @@ million() { # for scale: does it build, load, answer?
   run queries $at prefix=million. hnswlib=0 c=0
 }
 
-[ $# -gt 0 ] || { set -- build queries flat filter cold insert halves ip million; rm -f $values; }
+[ $# -gt 0 ] || { set -- build queries flat filter cold insert halves ip million; rm -f $values $dir/vectorlite.bin; }
 make_text "$dir" $rows $dim $queries
 for name in "$@"; do
   case $name in
