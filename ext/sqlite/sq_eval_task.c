@@ -52,6 +52,18 @@ static rec_status table_cfg(const eval_task *t, sq_model_cfg *cfg, rec_err *err)
         cfg->signal.feedback = FEEDBACK_IMPLICIT;
         cfg->signal.has_value = cfg->signal.has_event = false;
     }
+    if (cfg->positive) { /* it may speak of a column that is not there */
+        char *safe = NULL;
+        rec_err why = {0};
+        s = sq_expr_write(cfg->positive, &columns, &safe, &why);
+        rec_free(safe);
+        if (s == REC_RANGE) {
+            cfg->positive = NULL;
+            s = REC_OK;
+        } else if (s != REC_OK) {
+            s = rec_fail(err, s, "%s", why.msg);
+        }
+    }
     const char *want[] = {cfg->user, cfg->item};
     for (size_t i = 0; i < 2 && s == REC_OK; i++)
         if (sq_columns_find(&columns, want[i]) < 0)

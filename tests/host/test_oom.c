@@ -212,6 +212,27 @@ static const scenario scenarios[] = {
      "SELECT rec_cf_score('reader', 1, 4), rec_similarity('about', 1, 2), "
      "rec_hybrid_score('reader', 2, 4);",
      CHECK_MODELS, 0},
+    {"evaluate", base_tables, MODELS,
+     "SELECT * FROM rec_evaluate('pop', '{\"split\": \"temporal\", \"k\": [1, 3], "
+     "\"bootstrap\": 20, \"bucket\": \"history\"}');"
+     "SELECT * FROM rec_evaluate('reader', '{\"split\": \"leave-one-out\", "
+     "\"bootstrap\": 20}');"
+     "SELECT * FROM rec_compare('stars', 'about', '{\"split\": \"user\", \"k\": 2, "
+     "\"bootstrap\": 20}');"
+     "CREATE TEMP TABLE asked(user_id INT, movie_id INT);"
+     "INSERT INTO asked VALUES (1, 3), (9, 1), (2, 99);"
+     "CREATE TABLE main.asked AS SELECT * FROM asked;"
+     "SELECT * FROM rec_evaluate('taste', '{\"table\": \"asked\", \"bootstrap\": 5, "
+     "\"users\": 1}');"
+     "DROP TABLE main.asked; DROP TABLE temp.asked;",
+     CHECK_MODELS, 0},
+    {"tune", base_tables, MODELS,
+     "SELECT * FROM rec_tune('taste', '{\"trials\": 2}');"
+     "SELECT rec_train('taste', '{\"keep_if\": \"ndcg@2\"}');"
+     "INSERT INTO ratings VALUES (1, 5, 5, 300), (3, 1, 4, 310);"
+     "SELECT rec_train('taste', '{\"keep_if\": \"ndcg@2\"}');"
+     "SELECT rec_train('pop', '{\"keep_if\": \"ndcg@2\"}');",
+     CHECK_MODELS, 0},
     {"language", base_tables, MODELS,
      "SELECT llm_rewrite('comedies like Alpha, not drama, after 1995 with a dog', "
      "'reader');"
