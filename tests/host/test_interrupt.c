@@ -123,6 +123,11 @@ int main(void) {
     interrupted(db, "SELECT count(*) FROM taste", 50);
     for (int ms = 2; ms <= 128; ms *= 2)
         interrupted(db, "SELECT count(*) FROM taste WHERE k = 10 AND seen = 0", ms);
+    for (int ms = 5; ms <= 1280; ms *= 4) {
+        interrupted(db, "SELECT count(*) FROM rec_evaluate('taste')", ms);
+        interrupted(db, "SELECT count(*) FROM rec_tune('taste')", ms);
+        interrupted(db, "SELECT count(*) FROM rec_compare('taste', 'about')", ms);
+    }
     must(db, "INSERT INTO taste(taste) VALUES ('epochs=1'); SELECT rec_train('taste'); "
              "INSERT INTO taste(taste) VALUES ('integrity-check');");
     expect(sqlite3_close(db) == SQLITE_OK, "nothing is left open");
