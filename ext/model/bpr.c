@@ -419,6 +419,21 @@ static rec_status bpr_score(const rec_model *model, const model_query *q,
     return REC_OK;
 }
 
+static const mat *bpr_vectors(const rec_model *m, vec_metric *metric) {
+    *metric = METRIC_IP;
+    return &self(m)->items;
+}
+
+static rec_status bpr_direction(const rec_model *model, const model_query *q, float *x,
+                                rec_err *err) {
+    folded f;
+    rec_status st = fold_in(self(model), q, false, &f, err);
+    if (st) return st;
+    memcpy(x, f.x, self(model)->factors * sizeof *x);
+    folded_clear(&f);
+    return REC_OK;
+}
+
 static uint32_t bpr_n_items(const rec_model *m) {
     return self(m)->n_items;
 }
@@ -498,21 +513,29 @@ static rec_status warm_users(void *ctx, size_t begin, size_t end, int worker,
 }
 
 /* Factors of the previous model take the place of random ones. */
-static rec_status start_from(const bpr *from, trainer *t, const dataset *d,
-                             rec_run *run, rec_err *err) {
-    uint32_t n = from->n_items < t->likes->n_items ? from->n_items : t->likes->n_items;
-    warm_job job = {from, d, t};
-    for (uint32_t i = 0; i < n; i++) {
-        if (!has_factors(from, i)) continue;
+static rec_status start_from(const model_fit_args *a, trainer *t, rec_err *err) {
+    const dataset *d = a->data;
+    bpr from =
+        *self(a->previous); /* its items in the new numbering: borrowed otherwise */
+    warm_job job = {&from, d, t};
+    rec_status st = mat_init(&from.items, d->n_items, from.factors, err);
+    if (st) return st;
+    from.n_items = d->n_items;
+    for (uint32_t i = 0; i < d->n_items; i++) {
+        uint32_t was = model_previous_item(a, i);
+        if (was == KEYS_NONE || !has_factors(self(a->previous), was)) continue;
         float *row = mat_row(&t->items.w, i);
-        memcpy(row, mat_row(&from->items, i), from->factors * sizeof *row);
-        scale_row(row, from->factors, from->item_length);
+        memcpy(row, mat_row(&self(a->previous)->items, was),
+               from.factors * sizeof *row);
+        memcpy(mat_row(&from.items, i), row, from.factors * sizeof *row);
+        scale_row(row, from.factors, from.item_length);
     }
-    rec_status st = threads_for(run, d->n_users, BPR_PIECE, warm_users, &job, err);
+    st = threads_for(a->run, d->n_users, BPR_PIECE, warm_users, &job, err);
+    mat_clear(&from.items);
     double length = length_of(&t->users.w, NULL);
-    double f = length > 0 ? from->user_length / length : 1;
+    double f = length > 0 ? from.user_length / length : 1;
     for (size_t u = 0; u < d->n_users; u++)
-        scale_row(mat_row(&t->users.w, u), from->factors, f);
+        scale_row(mat_row(&t->users.w, u), from.factors, f);
     return st;
 }
 
@@ -528,7 +551,7 @@ static rec_status fit_into(bpr *m, const model_fit_args *a, const liked *likes,
     int epochs = (int)opt_num(a->options, "epochs");
     rec_status st = trainer_init(&t, likes, a, err);
     if (!st && can_start_from(a->previous, m->factors)) {
-        st = start_from(self(a->previous), &t, a->data, a->run, err);
+        st = start_from(a, &t, err);
         epochs = (int)ceil(epochs * BPR_WARM_EPOCHS);
         t.adam.rate *= (float)BPR_WARM_RATE;
     }
@@ -667,6 +690,8 @@ const rec_model_ops bpr_ops = {
     .n_items = bpr_n_items,
     .knows = bpr_knows,
     .score = bpr_score,
+    .vectors = bpr_vectors,
+    .direction = bpr_direction,
     .similar = bpr_similar,
     .explain = bpr_explain,
     .cold_score = bpr_cold_score,

@@ -20,14 +20,8 @@
 /* ---- registry ------------------------------------------------------------------------- */
 
 static const rec_model_ops *const model_algorithms[] = {
-    &popularity_ops,
-    &als_ops,
-    &graph_ops,
-    &content_ops,
-    &hybrid_ops,
-    &itemknn_ops,
-    &bpr_ops,
-    &ease_ops,
+    &popularity_ops, &als_ops, &graph_ops, &content_ops,  &hybrid_ops,
+    &itemknn_ops,    &bpr_ops, &ease_ops,  &lightgcn_ops, &two_tower_ops,
 };
 #define MODEL_N_ALGORITHMS (sizeof model_algorithms / sizeof model_algorithms[0])
 
@@ -43,6 +37,12 @@ void model_algorithm_names(char *out, size_t cap) {
     for (size_t i = 0; i < MODEL_N_ALGORITHMS && at < cap; i++)
         at += rec_format(out + at, cap - at, "%s%s", i ? ", " : "",
                          model_algorithms[i]->name);
+}
+
+uint32_t model_previous_item(const model_fit_args *a, uint32_t item) {
+    uint32_t was = a->previous_item ? a->previous_item[item] : item;
+    return a->previous && was < a->previous->ops->n_items(a->previous) ? was
+                                                                       : KEYS_NONE;
 }
 
 /* ---- reading one value ------------------------------------------------------------------ */

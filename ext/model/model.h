@@ -260,12 +260,14 @@ struct rec_model { /* first member of every algorithm's own struct */
     const rec_model_ops *ops;
 };
 const rec_model_ops *model_algorithm(const char *name); /* NULL if there is none */
-void model_algorithm_names(char *out, size_t cap);      /* "popularity, als, ..." */
+/* The number of an item in a->previous, KEYS_NONE if that does not have it. */
+uint32_t model_previous_item(const model_fit_args *a, uint32_t item);
+void model_algorithm_names(char *out, size_t cap); /* "popularity, als, ..." */
 
 extern const rec_model_ops popularity_ops, als_ops, content_ops, hybrid_ops, graph_ops;
 extern const rec_model_ops itemknn_ops;
-extern const rec_model_ops bpr_ops;
 extern const rec_model_ops ease_ops;
+extern const rec_model_ops bpr_ops, lightgcn_ops, two_tower_ops;
 
 /* ---- popularity.c: also every model's fallback --------------------------------------------------------- */
 

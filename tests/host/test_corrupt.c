@@ -52,6 +52,11 @@ static const char *const setup =
     "feedback=implicit);"
     "CREATE VIRTUAL TABLE pairs USING rec_model(algorithm=bpr, factors=3, epochs=2, "
     "interactions=ratings, user=user_id, item=movie_id);"
+    "CREATE VIRTUAL TABLE waves USING rec_model(algorithm=lightgcn, factors=3, "
+    "epochs=2, interactions=ratings, user=user_id, item=movie_id);"
+    "CREATE VIRTUAL TABLE towers USING rec_model(algorithm=two_tower, factors=2, "
+    "epochs=2, interactions=ratings, user=user_id, item=movie_id, items=movies, "
+    "text='title, overview');"
     "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, embedder='lsa(3)', "
     "items=movies, item=movie_id,"
     " title=title, text='title, overview', facets='genres[|], year', "
@@ -67,13 +72,16 @@ static const char *const setup =
     "INSERT INTO near(near) VALUES ('train'); INSERT INTO ridge(ridge) VALUES "
     "('train');"
     "INSERT INTO pop(pop) VALUES ('train'); INSERT INTO taste(taste) VALUES ('train');"
-    "INSERT INTO web(web) VALUES ('train'); INSERT INTO pairs(pairs) VALUES ('train');"
+    "INSERT INTO web(web) VALUES ('train'); INSERT INTO pairs(pairs) VALUES ('train'); "
+    "INSERT INTO waves(waves) VALUES ('train'); INSERT INTO towers(towers) VALUES "
+    "('train');"
     "INSERT INTO stars(stars) VALUES ('train'); INSERT INTO about(about) VALUES "
     "('train');"
     "INSERT INTO reader(reader) VALUES ('train'); INSERT INTO taste(taste) VALUES "
     "('epochs=3')";
-static const char *const models[] = {"pop",  "taste", "stars", "web",   "pairs",
-                                     "near", "ridge", "about", "reader"};
+static const char *const models[] = {"pop",   "taste", "stars",  "web",
+                                     "pairs", "waves", "towers", "near",
+                                     "ridge", "about", "reader"};
 static const char *const parts[] = {"model", "popularity", "items", "users"};
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 

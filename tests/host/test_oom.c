@@ -81,6 +81,11 @@ static const char base_tables[] =
     "factors=2, interactions=ratings, user=user_id, item=movie_id);"                  \
     "CREATE VIRTUAL TABLE pairs USING rec_model(algorithm=bpr, factors=2, "           \
     "epochs=1, interactions=ratings, user=user_id, item=movie_id);"                   \
+    "CREATE VIRTUAL TABLE waves USING rec_model(algorithm=lightgcn, factors=2, "      \
+    "epochs=1, interactions=ratings, user=user_id, item=movie_id);"                   \
+    "CREATE VIRTUAL TABLE towers USING rec_model(algorithm=two_tower, factors=2, "    \
+    "epochs=1, interactions=ratings, user=user_id, item=movie_id, items=movies, "     \
+    "text=overview);"                                                                 \
     "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, "                  \
     "embedder='lsa(4)', items=movies, item=movie_id, title=title, text='title, "      \
     "overview', facets='genres[|], year', interactions=ratings, user=user_id, "       \
@@ -96,6 +101,8 @@ static const char base_tables[] =
     "INSERT INTO pop(pop) VALUES ('train'); SELECT rec_train('taste');" \
     "INSERT INTO stars(stars) VALUES ('train');"                        \
     "INSERT INTO web(web) VALUES ('train');"                            \
+    "INSERT INTO waves(waves) VALUES ('train');"                        \
+    "INSERT INTO towers(towers) VALUES ('train');"                      \
     "INSERT INTO pairs(pairs) VALUES ('train');"                        \
     "INSERT INTO near(near) VALUES ('train');"                          \
     "INSERT INTO ridge(ridge) VALUES ('train');"                        \
@@ -106,6 +113,8 @@ static const char base_tables[] =
     "INSERT INTO pop(pop) VALUES ('integrity-check'); INSERT INTO taste(taste) "       \
     "VALUES ('integrity-check'); INSERT INTO stars(stars) VALUES ('integrity-check');" \
     "INSERT INTO web(web) VALUES ('integrity-check');"                                 \
+    "INSERT INTO waves(waves) VALUES ('integrity-check');"                             \
+    "INSERT INTO towers(towers) VALUES ('integrity-check');"                           \
     "INSERT INTO pairs(pairs) VALUES ('integrity-check');"                             \
     "INSERT INTO near(near) VALUES ('integrity-check');"                               \
     "INSERT INTO ridge(ridge) VALUES ('integrity-check');"                             \

@@ -1,0 +1,183 @@
+/* embedding.c - an item is one vector, a user the sum of what they like.
+ *
+ *     x = sum_j s_j z_j          score(i) = cos(x, z_i) = sum_j s_j z_j . z_i / (|x| |z_i|)
+ *
+ * z_j are the vectors of the history, s_j the strengths of its likes. Nothing of a user is stored,
+ * and the sum is what training optimised: a history of a second ago is scored exactly as one of
+ * the training data would be. How long z_j is says how much item j tells of a user's taste; for
+ * an item on offer the length does not count.
+ *
+ * The score is linear in the likes once |x| is known, so an explanation gives each like its exact
+ * share s_j z_j . z_i / (|x| |z_i|).
+ *
+ * Invariants
+ *   I1  vectors and lengths are finite; length[i] = |z_i|;
+ *   I2  an item with length 0 scores 0 and tells nothing of a user.
+ *
+ * Stored (embedding_write): the rule of likes (u32, f64, f64), mat vectors.
+ * Cost: a score is one product of `factors` numbers an item.
+ */
+#include "embedding.h"
+
+#include <math.h>
+
+static const embedding *self(const rec_model *m) {
+    return (const embedding *)m;
+}
+
+void embedding_clear(embedding *e) {
+    mat_clear(&e->vectors);
+    rec_free(e->length);
+    e->length = NULL;
+}
+
+rec_status embedding_measure(embedding *e, size_t from, rec_err *err) {
+    rec_status st =
+        rec_grow(&e->length, &e->cap_length, e->vectors.n_rows, sizeof *e->length, err);
+    for (size_t i = from; !st && i < e->vectors.n_rows; i++)
+        e->length[i] = vec_norm(mat_row(&e->vectors, i), e->vectors.dim);
+    return st;
+}
+
+uint32_t embedding_n_items(const rec_model *m) {
+    return (uint32_t)self(m)->vectors.n_rows;
+}
+
+/* ---- a user at query time ----------------------------------------------------------------- */
+
+static float like_of(const embedding *e, const model_query *q, size_t j) {
+    if (q->item[j] >= e->vectors.n_rows || !(e->length[q->item[j]] > 0)) return 0;
+    return liked_strength(&e->likes, q->weight[j], q->value[j]);
+}
+
+rec_status embedding_direction(const rec_model *m, const model_query *q, float *x,
+                               rec_err *err) {
+    const embedding *e = self(m);
+    (void)err;
+    memset(x, 0, e->vectors.dim * sizeof *x);
+    for (size_t j = 0; j < q->n; j++) {
+        float s = like_of(e, q, j);
+        if (s > 0)
+            vec_kernels()->axpy(x, s, mat_row(&e->vectors, q->item[j]), e->vectors.dim);
+    }
+    return REC_OK;
+}
+
+const mat *embedding_vectors(const rec_model *m, vec_metric *metric) {
+    *metric = METRIC_COSINE;
+    return &self(m)->vectors;
+}
+
+/* The sum over the history and its length; NULL without memory. */
+static float *sum_user(const embedding *e, const model_query *q, double *length,
+                       rec_err *err) {
+    float *x = rec_zeros(e->vectors.dim, sizeof *x);
+    *length = 0;
+    if (!x) {
+        rec_nomem(err);
+        return NULL;
+    }
+    embedding_direction(&e->base, q, x, err);
+    *length = vec_norm(x, e->vectors.dim);
+    if (!isfinite(*length)) *length = 0;
+    return x;
+}
+
+bool embedding_knows(const rec_model *m, const model_query *q) {
+    for (size_t j = 0; j < q->n; j++)
+        if (like_of(self(m), q, j) > 0) return true;
+    return false;
+}
+
+static float cosine_of(double product, double length_a, double length_b) {
+    double c = product / (length_a * length_b);
+    return !isfinite(c) ? 0 : c > 1 ? 1 : c < -1 ? -1 : (float)c;
+}
+
+rec_status embedding_score(const rec_model *m, const model_query *q,
+                           const uint32_t *items, size_t n, float *out, rec_err *err) {
+    const embedding *e = self(m);
+    double length;
+    for (size_t i = 0; i < n; i++) out[i] = 0;
+    float *x = sum_user(e, q, &length, err);
+    if (!x) return REC_NOMEM;
+    for (size_t i = 0; length > 0 && i < n; i++) {
+        size_t item = items ? items[i] : i;
+        if (item >= e->vectors.n_rows) continue;
+        float s = vec_kernels()->dot(mat_row(&e->vectors, item), x, e->vectors.dim);
+        out[i] = cosine_of(s, length, e->length[item]);
+    }
+    rec_free(x);
+    return REC_OK;
+}
+
+float embedding_cold_score(const rec_model *m, const model_query *q) {
+    (void)m, (void)q;
+    return 0;
+}
+
+rec_status embedding_similar(const rec_model *m, uint32_t item, float *out,
+                             rec_err *err) {
+    const embedding *e = self(m);
+    if (item >= e->vectors.n_rows)
+        return rec_fail(err, REC_RANGE, "%s: item %u of %zu", m->ops->name, item,
+                        e->vectors.n_rows);
+    const float *x = mat_row(&e->vectors, item);
+    for (size_t i = 0; i < e->vectors.n_rows; i++)
+        out[i] =
+            cosine_of(vec_kernels()->dot(mat_row(&e->vectors, i), x, e->vectors.dim),
+                      e->length[item], e->length[i]);
+    return REC_OK;
+}
+
+rec_status embedding_explain(const rec_model *m, const model_query *q, uint32_t item,
+                             explain_fn fn, void *ctx, rec_err *err) {
+    const embedding *e = self(m);
+    double length;
+    if (item >= e->vectors.n_rows) return REC_OK;
+    float *x = sum_user(e, q, &length, err);
+    if (!x) return REC_NOMEM;
+    rec_free(x);
+    rec_status st = REC_OK;
+    double scale = 1 / (length * e->length[item]);
+    for (size_t j = 0; !st && j < q->n; j++) {
+        float s = like_of(e, q, j);
+        if (!(s > 0)) continue;
+        double share = s * scale *
+                       vec_kernels()->dot(mat_row(&e->vectors, q->item[j]),
+                                          mat_row(&e->vectors, item), e->vectors.dim);
+        st = fn(ctx, "item", q->item[j], NULL, 0, isfinite(share) ? share : 0, err);
+    }
+    return st;
+}
+
+/* ---- stored form ---------------------------------------------------------------------------- */
+
+void embedding_write(const embedding *e, bytes_writer *w) {
+    like_rule_write(&e->likes, w);
+    mat_write(&e->vectors, w);
+}
+
+rec_status embedding_read(bytes_reader *r, embedding *e, rec_err *err) {
+    rec_status st = like_rule_read(r, &e->likes, err);
+    if (!st) st = mat_read(r, &e->vectors, err);
+    if (!st && (r->status || e->vectors.dim > EMBEDDING_MAX_FACTORS ||
+                e->vectors.n_rows >= KEYS_NONE))
+        st = rec_corrupt(err, "%s: %zu x %u vectors", e->base.ops->name,
+                         e->vectors.n_rows, e->vectors.dim);
+    return st ? st : embedding_measure(e, 0, err);
+}
+
+rec_status embedding_check(const rec_model *m, rec_err *err) {
+    const embedding *e = self(m);
+    for (size_t i = 0; i < e->vectors.n_rows; i++)
+        if (!vec_is_finite(mat_row(&e->vectors, i), e->vectors.dim) ||
+            !isfinite(e->length[i])) /* I1 */
+            return rec_corrupt(err, "%s: the vector of item %zu is not finite",
+                               m->ops->name, i);
+    return REC_OK;
+}
+
+size_t embedding_nbyte(const rec_model *m) {
+    return mat_nbyte(&self(m)->vectors) + self(m)->cap_length * sizeof(float);
+}
