@@ -2,7 +2,7 @@
  *
  *   a second thread interrupts after a while (as the shell's Ctrl-C handler does);
  *   the statement must end with SQLITE_INTERRUPT, the old model must answer as before, and the same statement must
- *   succeed afterwards. Phases: reading, fitting (als small and large, content), searching.
+ *   succeed afterwards. Phases: reading, fitting (als small and large, content), searching, linking an index.
  *
  * The promise is 100 ms on a quiet machine; the longest wait is printed, and the test fails above LIMIT_MS, which
  * leaves room for a loaded one.
@@ -76,6 +76,47 @@ static int interrupted(sqlite3 *db, const char *sql, int ms) {
     return 1;
 }
 
+/* An index of 20,000 rows: the commit that links them is interrupted, and nothing of it stays. */
+static void test_index(sqlite3 *db) {
+    char n[40];
+    must(db, "CREATE TABLE src(id INTEGER PRIMARY KEY, v TEXT);"
+             "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i "
+             "< 20000) INSERT INTO src"
+             " SELECT i, json_array(sin(i), cos(i * 1.7), sin(i * .31), cos(i * .77), "
+             "sin(i * 2.9), cos(i * 5.3), sin(i * "
+             "7.1), cos(i * 11.3)) FROM n;"
+             "CREATE VIRTUAL TABLE near USING rec_index(id INTEGER PRIMARY KEY, v "
+             "float32[8], kind=hnsw, ef_construction=800)");
+    int n_stopped = 0;
+    for (int ms = 50; ms <= 800; ms *= 2) {
+        if (!interrupted(db, "INSERT INTO near SELECT id, v FROM src", ms)) {
+            must(db, "DELETE FROM near");
+            continue;
+        }
+        n_stopped++;
+        text(db, "SELECT count(*) FROM near", n, sizeof n);
+        expect(strcmp(n, "0") == 0, "an interrupted INSERT leaves nothing");
+        text(db,
+             "SELECT count(*) FROM (SELECT id FROM near WHERE v MATCH "
+             "'[1,1,1,1,1,1,1,1]' LIMIT 5)",
+             n, sizeof n);
+        expect(strcmp(n, "0") == 0, "an interrupted INSERT leaves nothing to find");
+    }
+    expect(n_stopped > 0, "the index was still being built");
+    must(db, "INSERT INTO near SELECT id, v FROM src WHERE id <= 3000; INSERT INTO "
+             "near(near) VALUES ('integrity-check')");
+    must(db, "INSERT INTO near SELECT id, v FROM src WHERE id > 3000");
+    for (int ms = 10; ms <= 160; ms *= 4) {
+        interrupted(db, "INSERT INTO near(near) VALUES ('rebuild')", ms);
+        must(db, "INSERT INTO near(near) VALUES ('integrity-check')");
+        text(db,
+             "SELECT count(*) FROM near WHERE v MATCH '[1,1,1,1,1,1,1,1]' AND k = 12 "
+             "AND ef = 20000",
+             n, sizeof n);
+        expect(strcmp(n, "12") == 0, "the index answers after an interrupted rebuild");
+    }
+}
+
 int main(void) {
     const char *lib = getenv("REC_LIB") ? getenv("REC_LIB") : "build/release/rec";
     sqlite3 *db;
@@ -130,6 +171,7 @@ int main(void) {
     }
     must(db, "INSERT INTO taste(taste) VALUES ('epochs=1'); SELECT rec_train('taste'); "
              "INSERT INTO taste(taste) VALUES ('integrity-check');");
+    test_index(db);
     expect(sqlite3_close(db) == SQLITE_OK, "nothing is left open");
     printf("longest wait %.0f ms\ninterrupt: %d passed, %d failed\n", longest, !bad,
            bad);
