@@ -6,11 +6,13 @@
  *                         ------------------------------------------->  rows, while pulled
  *
  * The first batch is the search of width ef, then every row of the delta as if the walk had
- * met it too: the ef best of both get their exact distances and are sorted. When they have
- * been handed out, the walk goes on from what it has met and not expanded, for twice as many
- * rows, and so on. A row of a later batch that is nearer than one already handed out is
- * skipped: it is lost recall, and order stays strict. When the walk has nothing left, or has
- * met half of the graph, what remains beyond the last row is scanned exactly.
+ * met it too: the ef best of both get their exact distances and are sorted. The nearer half is
+ * handed out; then the walk goes on from what it has met and not expanded, for twice as many
+ * rows, and so on, the farther half of each batch being sorted again with the next. A row of a
+ * later batch that is nearer than one already handed out is skipped: it is lost recall, and
+ * order stays strict; the far end of a batch is where what is nearer has not been met yet, so
+ * holding it back leaves few such rows. When the walk has nothing left, or has met half of the
+ * graph, what remains beyond the last row is scanned exactly.
  *
  * The delta comes after the walk, not before: rows of the delta near the query would fill the
  * pool and end the walk before it has come down to their neighbours in the graph.
@@ -44,6 +46,7 @@ typedef struct hnsw_search {
     bool is_begun, is_walked; /* first batch is done; there is no further one */
     bool is_tail;             /* `rows` holds the exact rest */
     ranking rows;             /* of the batch or the rest */
+    size_t n_may;             /* rows of the batch that may be handed out yet */
     topk_entry last;
     bool has_last;
 } hnsw_search;
@@ -82,10 +85,11 @@ static rec_status scan(hnsw_search *h, rec_err *err) {
 static rec_status rescore(hnsw_search *h, rec_err *err) {
     const hnsw *ix = h->ix;
     const cand_list *pool = &h->s->pool;
-    ranking_clear(&h->rows);
-    topk_entry *a = rec_array(pool->n, sizeof *a);
+    size_t n = h->is_walked ? 0 : h->rows.n - h->rows.at; /* held back */
+    topk_entry *a = rec_array(pool->n + n, sizeof *a);
     if (!a) return rec_nomem(err);
-    size_t n = 0;
+    if (n) memcpy(a, h->rows.a + h->rows.at, n * sizeof *a);
+    ranking_clear(&h->rows);
     for (size_t i = 0; i < AHEAD && i < pool->n; i++)
         hnsw_fetch_vec(ix, cand_slot(pool->a[i]));
     for (size_t i = 0; i < pool->n; i++) {
@@ -95,6 +99,7 @@ static rec_status rescore(hnsw_search *h, rec_err *err) {
         topk_entry e = {exact_key(ix, &h->exact, slot), slot};
         if (!h->has_last || comes_before(&h->last, &e)) a[n++] = e;
     }
+    h->n_may = n - n / 2;
     return ranking_init(&h->rows, a, n, err);
 }
 
@@ -213,7 +218,10 @@ rec_status hnsw_search_start(const rec_index *base, const index_query *q,
 /* From the batches, then from the exact rest. */
 static bool next_row(hnsw_search *h, topk_entry *e, rec_status *status, rec_err *err) {
     for (*status = REC_OK; !*status;) {
-        if (ranking_next(&h->rows, e)) return true;
+        if ((h->is_tail || h->n_may > 0) && ranking_next(&h->rows, e)) {
+            if (!h->is_tail) h->n_may--;
+            return true;
+        }
         if (h->is_tail) return false;
         h->is_tail = h->is_walked;
         *status = h->is_tail ? scan(h, err) : next_batch(h, err);

@@ -122,7 +122,8 @@ static double compare(const pair *p, size_t n_query, size_t k, uint32_t ef,
     return n_all ? (double)n_hit / (double)n_all : 1;
 }
 
-/* What open() must refuse of types, metrics and codes. */
+/* What open() must refuse of types and metrics; a code that gains nothing is not kept. false: refused,
+ * or no code of its own to test. */
 static bool goes_together(int type, int metric, int code) {
     static const char *const codes[] = {"none", "float16", "int8", "bit"};
     index_cfg cfg = {.type = (vec_type)type,
@@ -134,8 +135,7 @@ static bool goes_together(int type, int metric, int code) {
     bool is_code = code == 0 || (code == 1 && type == VEC_F32) ||
                    (code == 2 && type != VEC_BIT && metric != METRIC_L1) ||
                    (code == 3 && type != VEC_BIT);
-    CHECK(hnsw_ops.open(&ix, &cfg, NULL) ==
-          (is_metric && is_code ? REC_OK : REC_RANGE));
+    CHECK(hnsw_ops.open(&ix, &cfg, NULL) == (is_metric ? REC_OK : REC_RANGE));
     if (ix) hnsw_ops.close(ix);
     return is_metric && is_code;
 }

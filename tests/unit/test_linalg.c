@@ -230,7 +230,7 @@ static void test_rsvd(void) {
     rec_err err = {0};
     known_matrix(&a, &at);
     for (uint32_t rank = 1; rank <= 10; rank += 3) {
-        rsvd_args x = {&a, &at, rank, 5, 2, 1, "svd"};
+        rsvd_args x = {&a, &at, rank, 5, 2, 1, NULL, "svd"};
         rec_run run = {.n_threads = 2};
         CHECK(!rsvd(&x, &u, s, &v, &run, &err));
         CHECK(u.n_rows == R && u.dim == rank && v.n_rows == C && v.dim == rank);
@@ -256,15 +256,15 @@ static void test_rsvd(void) {
         }
         mat_clear(&u), mat_clear(&v), mat_clear(&v2);
     }
-    rsvd_args bad = {&a, &at, C + 1, 5, 2, 1, "svd"};
+    rsvd_args bad = {&a, &at, C + 1, 5, 2, 1, NULL, "svd"};
     CHECK(rsvd(&bad, &u, s, &v, NULL, &err) == REC_RANGE && u.chunk == NULL);
     bad.rank = 0;
     CHECK(rsvd(&bad, &u, s, &v, NULL, &err) == REC_RANGE);
-    rsvd_args full = {&a, &at, C, 5, 1, 1, "svd"};
+    rsvd_args full = {&a, &at, C, 5, 1, 1, NULL, "svd"};
     CHECK(!rsvd(&full, &u, s, &v, NULL, &err) && s[K] == 0 && s[C - 1] == 0);
     CHECK_NEAR(worst_error(&a, &u, s, &v), 0, 2e-4);
     mat_clear(&u), mat_clear(&v);
-    rsvd_args small = {&a, &at, 2, 2, 1, 1, "svd"};
+    rsvd_args small = {&a, &at, 2, 2, 1, 1, NULL, "svd"};
     ALLOC_LOOP(rc = rsvd(&small, &u, s, &v, NULL, NULL); mat_clear(&u); mat_clear(&v));
     csr_clear(&a), csr_clear(&at);
 }
@@ -280,7 +280,7 @@ static void test_interrupted(void) {
     float s[4];
     known_matrix(&a, &at);
     rec_run run = {.n_threads = 2, .interrupted = always};
-    rsvd_args x = {&a, &at, 4, 2, 1, 1, "svd"};
+    rsvd_args x = {&a, &at, 4, 2, 1, 1, NULL, "svd"};
     CHECK(rsvd(&x, &u, s, &v, &run, NULL) == REC_INTR && u.chunk == NULL &&
           v.chunk == NULL);
     csr_clear(&a), csr_clear(&at);
@@ -288,7 +288,7 @@ static void test_interrupted(void) {
     csr_entry none;
     CHECK(!csr_from_entries(&a, &none, 0, 10, 8, NULL) &&
           !csr_transpose(&a, &at, NULL));
-    rsvd_args z = {&a, &at, 3, 2, 1, 1, "svd"}; /* a matrix without content */
+    rsvd_args z = {&a, &at, 3, 2, 1, 1, NULL, "svd"}; /* a matrix without content */
     CHECK(!rsvd(&z, NULL, s, &zero, NULL, NULL) && s[0] == 0 && s[2] == 0);
     CHECK(mat_row(&zero, 7)[2] == 0);
     mat_clear(&zero);
