@@ -72,7 +72,7 @@ rec_status embedding_train(const embedding_fit_args *a, const embedding_net *net
 
 // clang-format off
 #define EMBEDDING_OPTIONS(epochs, rate, temperature, targets, batch) \
-    {"factors", OPT_INT, 1, EMBEDDING_MAX_FACTORS, "64", NULL, "numbers that describe an item"}, \
+    {"factors", OPT_INT, 1, EMBEDDING_MAX_FACTORS, "128", NULL, "numbers that describe an item"}, \
     {"epochs", OPT_INT, 1, 10000, epochs, NULL, "passes over the users"}, \
     {"rate", OPT_REAL, 1e-6, 1, rate, NULL, "learning rate of Adam, falls to a twentieth"}, \
     {"temperature", OPT_REAL, .01, 10, temperature, NULL, "cosines are divided by it; lower looks at harder counterexamples"}, \

@@ -17,7 +17,7 @@
  * The authors' training takes hours: hundreds of epochs of pairs, each batch with a pass over the whole
  * graph. What makes minutes of it here:
  *   - a softmax over all hidden items of the batch in place of one counterexample a like
- *     (embedding_fit.c): some dozens of epochs suffice;
+ *     (embedding_fit.c): tens of epochs in place of hundreds;
  *   - a step takes a thousand users, not two thousand likes: 30 passes over the graph an epoch, not 400;
  *   - wrong candidates are scored once a user, not once a like;
  *   - the likes that a step predicts are taken out of the graph in that step: the model never learns to
@@ -344,7 +344,7 @@ static size_t gcn_nbyte(const rec_model *m) {
 
 // clang-format off
 static const model_option gcn_options[] = {
-    EMBEDDING_OPTIONS("30", ".02", ".1", ".4", "1024"),
+    EMBEDDING_OPTIONS("15", ".02", ".1", ".4", "1024"),
     {"layers", OPT_INT, 1, GCN_MAX_LAYERS, "3", NULL, "ways over an edge that reach a user: 1 + 2 rounds over the graph, odd"},
 };
 // clang-format on

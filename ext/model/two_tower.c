@@ -409,7 +409,7 @@ static size_t tower_nbyte(const rec_model *model) {
 
 // clang-format off
 static const model_option tower_options[] = {
-    EMBEDDING_OPTIONS("30", ".02", ".1", ".4", "1024"),
+    EMBEDDING_OPTIONS("20", ".02", ".1", ".4", "1024"),
     {"id_dropout", OPT_REAL, 0, .9, ".2", NULL, "with text= or facets=: share of the items that a step meets without their id"},
 };
 // clang-format on
