@@ -16,7 +16,8 @@ typedef struct ease_job {
     float *scale;       /* [n_items] p: columns are divided by it */
     float *diagonal;    /* [n_items] of the scaled Gram matrix */
     float *target;      /* [n_items] what a column of the solution is multiplied by */
-    float *order;       /* [n_items] sparse: what entries are multiplied by to choose neighbours */
+    float *
+        order; /* [n_items] sparse: what entries are multiplied by to choose neighbours */
     float lambda;
     rec_run *run;
 } ease_job;

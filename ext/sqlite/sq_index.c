@@ -301,7 +301,8 @@ rec_status sq_index_create(sqlite3 *db, const char *schema, const sq_index_def *
                     "CREATE TABLE \"%w\".\"%w_chunks\"(" INDEX_CHUNKS_COLUMNS ")",
                     schema, d->table);
     if (s == REC_OK) s = sq_index_head_create(db, schema, d, err);
-    if (s == REC_OK && sq_graph_exists(d)) s = sq_graph_create(db, schema, d, false, err);
+    if (s == REC_OK && sq_graph_exists(d))
+        s = sq_graph_create(db, schema, d, false, err);
     if (s == REC_OK) s = sq_state_create(db, schema, d->table, err);
     if (s == REC_OK) s = sq_state_set(db, schema, d->table, "format", &format, err);
     return s;

@@ -295,6 +295,7 @@ typedef struct vt_index {
     sq_index *ix;
     sq_index_def def;
     char *schema;
+    int n_searches; /* cursors that run a search */
 } vt_index;
 
 /* Plans: <t>_rows whole, by key, by slot; or a search. */

@@ -242,7 +242,9 @@ static rec_status set_option(sq_index_def *d, const sq_arg *a, bool *has_metric,
                         d->what, a->name, ops->name, names);
     }
     if (strcmp(a->name, "codes") == 0) return set_codes(d, a->value, err);
-    if (sq_index_def_number(a->name, a->value, &number, &inner) != REC_OK)
+    bool is_zero_seed = strcmp(a->name, "seed") == 0 && strcmp(a->value, "0") == 0;
+    if (!is_zero_seed &&
+        sq_index_def_number(a->name, a->value, &number, &inner) != REC_OK)
         return rec_fail(err, REC_RANGE, "%s: %s", d->what, inner.msg);
     if (strcmp(a->name, "m") == 0) d->cfg.m = number;
     if (strcmp(a->name, "ef_construction") == 0) d->cfg.ef_construction = number;

@@ -148,7 +148,7 @@ typedef struct planner {
     sqlite3_index_info *info;
     int col_distance, col_k, col_ef;
     int match, key; /* constraint numbers, -1 = none */
-    bool has_k, is_joined;
+    bool has_k, is_joined, is_full;
     plan_item item[PLAN_MAX_ITEMS];
     size_t n;
 } planner;
@@ -159,7 +159,10 @@ static bool is_literal(const planner *p, int i) {
 }
 
 static void take(planner *p, int i, char op, bool want_omit) {
-    if (p->n == PLAN_MAX_ITEMS) return;
+    if (p->n == PLAN_MAX_ITEMS) {
+        p->is_full = true;
+        return;
+    }
     p->item[p->n++] =
         (plan_item){op, p->info->aConstraint[i].iColumn, is_literal(p, i)};
     p->info->aConstraintUsage[i].argvIndex = (int)p->n;
@@ -216,17 +219,18 @@ static int survey(planner *p) {
     return p->match >= 0 && is_unusable ? SQLITE_CONSTRAINT : SQLITE_OK; /* I1 */
 }
 
+static bool is_setting(const planner *p, int i) {
+    int column = p->info->aConstraint[i].iColumn;
+    return column == p->col_k || column == p->col_ef;
+}
+
 static void plan_constraint(planner *p, int i) {
     const struct sqlite3_index_constraint *c = &p->info->aConstraint[i];
     char op = plan_op_letter(c->op);
     const index_field *f = vt_index_field(p->vt, c->iColumn);
-    if (!c->usable || op == 0 || i == p->match) return;
+    if (!c->usable || op == 0 || i == p->match || is_setting(p, i)) return;
     if (op == 'k' || op == 'o') {
         take(p, i, op, false);
-        return;
-    }
-    if (c->iColumn == p->col_k || c->iColumn == p->col_ef) {
-        take(p, i, op, true);
         return;
     }
     bool is_distance = c->iColumn == p->col_distance;
@@ -245,6 +249,8 @@ static void plan_constraint(planner *p, int i) {
 static void plan_match(planner *p) {
     sqlite3_index_info *info = p->info;
     take(p, p->match, 'm', true);
+    for (int i = 0; i < info->nConstraint; i++) /* before the plan can be full */
+        if (is_setting(p, i)) take(p, i, '=', true);
     for (int i = 0; i < info->nConstraint; i++) plan_constraint(p, i);
     info->estimatedCost = p->has_k && p->is_joined ? COST_JOINED_K : COST_MATCH;
     info->estimatedRows = ROWS_MATCH;
@@ -298,6 +304,9 @@ static int vt_index_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
         plan_match(&p);
     else
         plan_rows(&p);
+    if (p.is_full && p.has_k) /* k would count before what did not fit */
+        return fail(vt, REC_RANGE, "k with more than %d terms in WHERE; use LIMIT",
+                    PLAN_MAX_ITEMS);
     info->idxStr = plan_write(strategy(&p), p.item, p.n);
     info->needToFreeIdxStr = 1;
     return info->idxStr ? SQLITE_OK : SQLITE_NOMEM;
@@ -305,9 +314,16 @@ static int vt_index_best_index(sqlite3_vtab *base, sqlite3_index_info *info) {
 
 /* ---- functions and transactions ------------------------------------------------------------------------ */
 
+/* SQLite omits its own check of the first 16 constraints only: where a search runs, every row of it
+ * matches. */
 static void match_misplaced(sqlite3_context *ctx, int argc, sqlite3_value **argv) {
+    const vt_index *vt = sqlite3_user_data(ctx);
     (void)argc;
     (void)argv;
+    if (vt->n_searches > 0) {
+        sqlite3_result_int(ctx, 1);
+        return;
+    }
     sqlite3_result_error(
         ctx,
         "rec_index: MATCH stands in WHERE as a term of its own, joined by AND; not "
@@ -318,10 +334,9 @@ static void match_misplaced(sqlite3_context *ctx, int argc, sqlite3_value **argv
 static int vt_index_find_function(sqlite3_vtab *base, int n_arg, const char *name,
                                   void (**fn)(sqlite3_context *, int, sqlite3_value **),
                                   void **arg) {
-    (void)base;
     if (n_arg != 2 || sqlite3_stricmp(name, "match") != 0) return 0;
     *fn = match_misplaced;
-    *arg = NULL;
+    *arg = base;
     return 1;
 }
 

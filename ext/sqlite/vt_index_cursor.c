@@ -21,9 +21,9 @@
 typedef struct vt_index_cursor {
     sqlite3_vtab_cursor base;
     int plan;
-    bool is_eof, has_k;
-    sqlite3_stmt *scan; /* PLAN_SCAN, PLAN_LOOKUP, PLAN_SLOT */
-    sq_memory *mem;     /* PLAN_MATCH: */
+    bool is_eof, has_k, is_counted; /* counted: in n_searches of the table */
+    sqlite3_stmt *scan;             /* PLAN_SCAN, PLAN_LOOKUP, PLAN_SLOT */
+    sq_memory *mem;                 /* PLAN_MATCH: */
     index_search *search;
     rec_run
         run; /* of the search, which asks it for interrupts as long as it is pulled */
@@ -52,6 +52,7 @@ int vt_index_open(sqlite3_vtab *base, sqlite3_vtab_cursor **out) {
 }
 
 static void cursor_reset(vt_index_cursor *cur) {
+    if (cur->is_counted) ((vt_index *)cur->base.pVtab)->n_searches--;
     sqlite3_finalize(cur->scan);
     if (cur->search) {
         ((vt_index *)cur->base.pVtab)->ix->last_search =
@@ -337,6 +338,8 @@ int vt_index_filter(sqlite3_vtab_cursor *base, int idx_num, const char *idx_str,
     cursor_reset(cur);
     cur->plan = idx_num;
     rec_status s = plan_read(idx_str, item, &n, &err);
+    cur->is_counted = idx_num == PLAN_MATCH;
+    vt->n_searches += cur->is_counted;
     if (s == REC_OK && n != (size_t)argc)
         s = rec_fail(&err, REC_BUG, "%s: plan of %zu items, %d arguments", vt->def.what,
                      n, argc);
