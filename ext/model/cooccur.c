@@ -1,7 +1,8 @@
 /* cooccur.c - who is taken together: rows of the item-item product, and the best of each.
  *
  *     C_ji = sum over users of f_u x_uj x_ui
- *     value_ji = C_ji / (p_j q_i + shrinkage)        the k largest above 0 (or by size), i != j
+ *     value_ji = C_ji / (p_j q_i + shrinkage) * C_ji / (C_ji + support)
+ *                                                    the k largest above 0 (or by size), i != j
  *
  *     for row j:   users of j -> their items -> one cell an item      cells fit in the cache
  *                  |  a bitmap gives them back in order
@@ -114,7 +115,8 @@ static size_t read_values(const cooccur *c, cooccur_scratch *s, uint32_t row,
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t id = s->id[i];
-        float v = s->cell[id].sum / (p * c->target[id] + c->shrinkage);
+        float sum = s->cell[id].sum, v = sum / (p * c->target[id] + c->shrinkage);
+        if (c->support > 0) v *= sum / (sum + c->support);
         float size = c->is_signed ? fabsf(v) : v;
         if (!(size > FLT_MIN) || id == row) continue;
         s->id[kept] = id;

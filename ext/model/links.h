@@ -74,7 +74,8 @@ typedef struct cooccur {
     const rated *data;            /* borrowed, as the next three */
     const float *user_factor;     /* [n_users] f */
     const float *source, *target; /* [n_items] p, q */
-    float shrinkage;
+    float shrinkage;              /* added to p q */
+    float support;  /* C that halves a value: C / (C + support) of it is left; 0: all */
     size_t k;       /* how many of a row */
     bool is_signed; /* the k largest by size; else those above 0 alone */
     rec_run *run;

@@ -77,10 +77,10 @@ static double product(const plain *p, int kind, size_t j, size_t i) {
 }
 
 static double expected(const plain *p, int kind, size_t j, size_t i) {
-    double c = product(p, kind, j, i), shrink = kind == 1 || kind == 2 ? 10 : 0;
+    double c = product(p, kind, j, i);
     if (j == i || c == 0) return 0;
     if (kind == 1 || kind == 2)
-        return c / (sqrt(product(p, kind, j, j) * product(p, kind, i, i)) + shrink);
+        return c / sqrt(product(p, kind, j, j) * product(p, kind, i, i)) * c / (c + 10);
     if (kind == 0) return c / (pow(p->item[j], .68) * pow(p->item[i], .3));
     if (kind == 4) return c / (pow(p->item[j], .55) * pow(p->item[i], .3));
     return c;
