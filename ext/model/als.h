@@ -36,17 +36,25 @@ float als_standard_rating(const als *m, float value);
 /* The penalty of a row that has n weights and n_other rows on the other side. */
 float als_row_lambda(const als *m, const float *weight, size_t n, size_t n_other);
 
-/* A user's vector from their history: x[factors] and, explicit, their bias x[factors]. */
-rec_status als_fold(const als *m, const model_query *q, float *x, rec_err *err);
-/* What such a vector gives an item of the model, exactly as als_ops.score. */
-float als_item_score(const als *m, const float *x, uint32_t item);
-
-/* als_block.c: als_ops.best, vectors, direction */
-const mat *als_vectors(const rec_model *model, vec_metric *metric);
-rec_status als_direction(const rec_model *model, const model_query *q, float *x,
+/* als_user.c: a history in the model's terms, and the user it makes. */
+typedef struct als_user { /* the arrays are owned */
+    uint32_t *row;        /* [n] rows of task.fixed, to be filled before solving */
+    float *weight;        /* [n] */
+    float *target;        /* [n] explicit only */
+    float *x;             /* [factors + 1] the user; explicit: the last is their bias */
+    als_history history;
+    als_task task;
+    als_scratch scratch;
+} als_user;
+/* Room for n_rows. Whatever fails leaves nothing to clear. */
+rec_status als_user_init(als_user *u, const als_task *task, size_t n_rows,
                          rec_err *err);
-rec_status als_best(const rec_model *model, const model_best *b, rec_run *run,
-                    rec_err *err);
+rec_status als_user_solve(als_user *u, size_t n, float lambda, rec_err *err);
+void als_user_clear(als_user *u);
+/* To explain a score, task.dense: x becomes A^-1 y of an item; then the product of row j with it. */
+void als_user_turn(als_user *u, uint32_t item);
+double als_user_share(const als_user *u, size_t j);
+
 /* als_solve.c: the parts of a row's system, as als_iterate.c needs them. */
 #define ALS_BLOCK_ROWS 64                  /* history rows in a panel */
 size_t als_n_unknown(const als_task *t);   /* factors, and the bias */

@@ -71,81 +71,50 @@ const mat *als_item_factors(const rec_model *m) {
 
 /* ---- a user at query time ------------------------------------------------------------------------- */
 
-typedef struct
-    folded {       /* a query's history in the model's terms, and the user it makes */
-    uint32_t *row; /* owned, as all below */
-    float *weight, *target, *x;
-    als_history history;
-    als_task task;
-    als_scratch scratch;
-} folded;
-
-static void folded_clear(folded *f) {
-    rec_free(f->row);
-    rec_free(f->weight);
-    rec_free(f->target);
-    rec_free(f->x);
-    als_scratch_clear(&f->scratch);
-}
-
 static bool is_trained_item(const als *m, uint32_t item) {
     return item < m->n_items && m->item_scale[item] > 0;
 }
 
-static void read_history(const als *m, const model_query *q, folded *f) {
+static size_t read_history(const als *m, const model_query *q, als_user *u) {
     size_t n = 0;
     for (size_t j = 0; j < q->n; j++) {
         if (!is_trained_item(m, q->item[j]) || !isfinite(q->weight[j])) continue;
         if (als_is_explicit(m) && !isfinite(q->value[j])) continue;
-        f->row[n] = q->item[j];
-        f->weight[n] = q->weight[j] * m->item_scale[q->item[j]];
-        f->target[n] = als_is_explicit(m) ? als_standard_rating(m, q->value[j]) : 0;
+        u->row[n] = q->item[j];
+        u->weight[n] = q->weight[j] * m->item_scale[q->item[j]];
+        u->target[n] = als_is_explicit(m) ? als_standard_rating(m, q->value[j]) : 0;
         n++;
     }
     float scale = n && m->user_scale > 0 ? (float)pow((double)n, -m->user_scale) : 1;
-    for (size_t j = 0; j < n; j++) f->weight[j] *= scale;
-    f->history = (als_history){.row = f->row,
-                               .weight = f->weight,
-                               .target = als_is_explicit(m) ? f->target : NULL,
-                               .n = n,
-                               .lambda = als_row_lambda(m, f->weight, n, m->n_items)};
+    for (size_t j = 0; j < n; j++) u->weight[j] *= scale;
+    return n;
 }
 
-static rec_status fold_in(const als *m, const model_query *q, bool dense, folded *f,
+static rec_status fold_in(const als *m, const model_query *q, bool dense, als_user *u,
                           rec_err *err) {
-    memset(f, 0, sizeof *f);
-    f->row = rec_array(q->n, sizeof *f->row);
-    f->weight = rec_array(q->n, sizeof *f->weight);
-    f->target = rec_array(q->n, sizeof *f->target);
-    f->x = rec_zeros((size_t)m->factors + 1, sizeof *f->x);
-    if (!f->row || !f->weight || !f->target || !f->x) {
-        folded_clear(f);
-        return rec_nomem(err);
-    }
-    f->task = (als_task){.fixed = &m->items,
-                         .bias = m->bias,
-                         .spectrum = m->spectrum,
-                         .extra = (float)m->extra,
-                         .dense = dense};
-    read_history(m, q, f);
-    rec_status st = als_scratch_init(&f->scratch, &f->task, f->history.n, err);
-    if (st)
-        folded_clear(f);
-    else
-        als_solve(&f->task, &f->history, &f->scratch, f->x);
-    return st;
+    als_task task = {.fixed = &m->items,
+                     .bias = m->bias,
+                     .spectrum = m->spectrum,
+                     .extra = (float)m->extra,
+                     .dense = dense};
+    rec_status st = als_user_init(u, &task, q->n, err);
+    if (st) return st;
+    size_t n = read_history(m, q, u);
+    return als_user_solve(u, n, als_row_lambda(m, u->weight, n, m->n_items), err);
 }
 
 static float finite_or(double x, double otherwise) {
     return isfinite((float)x) ? (float)x : (float)otherwise;
 }
 
-rec_status als_fold(const als *m, const model_query *q, float *x, rec_err *err) {
-    folded f;
-    rec_status st = fold_in(m, q, false, &f, err);
+/* x[factors] and, explicit, the user's bias x[factors]. */
+static rec_status als_fold(const rec_model *model, const model_query *q, float *x,
+                           rec_err *err) {
+    als_user u;
+    rec_status st = fold_in(als_self(model), q, false, &u, err);
     if (st) return st;
-    memcpy(x, f.x, ((size_t)m->factors + 1) * sizeof *x);
-    folded_clear(&f);
+    memcpy(x, u.x, ((size_t)als_self(model)->factors + 1) * sizeof *x);
+    als_user_clear(&u);
     return REC_OK;
 }
 
@@ -158,7 +127,8 @@ static float scale_score(const als *m, const float *x, uint32_t item, float prod
     return finite_or(s, m->mean);
 }
 
-float als_item_score(const als *m, const float *x, uint32_t item) {
+static float item_score(const rec_model *model, const float *x, uint32_t item) {
+    const als *m = als_self(model);
     return scale_score(m, x, item,
                        vec_kernels()->dot(mat_row(&m->items, item), x, m->factors));
 }
@@ -166,20 +136,20 @@ float als_item_score(const als *m, const float *x, uint32_t item) {
 static rec_status als_score(const rec_model *model, const model_query *q,
                             const uint32_t *items, size_t n, float *out, rec_err *err) {
     const als *m = als_self(model);
-    folded f;
+    als_user u;
     for (size_t i = 0; i < n; i++) out[i] = 0;
-    rec_status st = fold_in(m, q, false, &f, err);
+    rec_status st = fold_in(m, q, false, &u, err);
     if (st) return st;
     bool whole = !items && n == m->n_items;
-    if (whole) mat_times_vec(&m->items, f.x, out);
+    if (whole) mat_times_vec(&m->items, u.x, out);
     for (size_t i = 0; i < n; i++) {
         uint32_t item = items ? items[i] : (uint32_t)i;
         if (!whole && item < m->n_items)
-            out[i] = als_item_score(m, f.x, item);
+            out[i] = item_score(model, u.x, item);
         else
-            out[i] = scale_score(m, f.x, item, out[i]);
+            out[i] = scale_score(m, u.x, item, out[i]);
     }
-    folded_clear(&f);
+    als_user_clear(&u);
     return REC_OK;
 }
 
@@ -199,28 +169,54 @@ static bool als_knows(const rec_model *model, const model_query *q) {
 /* Explicit: mean + the user's bias. No memory, no bias: the mean alone. */
 static float als_cold_score(const rec_model *model, const model_query *q) {
     const als *m = als_self(model);
-    folded f;
+    als_user u;
     if (!als_is_explicit(m)) return 0;
-    if (q->n == 0 || fold_in(m, q, false, &f, NULL)) return finite_or(m->mean, 0);
-    double s = m->mean + m->deviation * f.x[m->factors];
-    folded_clear(&f);
+    if (q->n == 0 || fold_in(m, q, false, &u, NULL)) return finite_or(m->mean, 0);
+    double s = m->mean + m->deviation * u.x[m->factors];
+    als_user_clear(&u);
     return finite_or(s, m->mean);
+}
+
+static double user_shift(const rec_model *model, const float *x) {
+    const als *m = als_self(model);
+    return m->mean + m->deviation * (double)x[m->factors];
+}
+
+static rec_status als_best(const rec_model *model, const model_best *b, rec_run *run,
+                           rec_err *err) {
+    const als *m = als_self(model);
+    best_vectors v = {.rows = &m->items,
+                      .bias = m->bias,
+                      .scale = m->deviation,
+                      .width = (size_t)m->factors + 1,
+                      .fold = als_fold,
+                      .shift = als_is_explicit(m) ? user_shift : NULL,
+                      .score = item_score};
+    return best_by_vectors(model, &v, b, run, err);
+}
+
+/* Explicit scores have a bias beside the product. */
+static const mat *als_vectors(const rec_model *model, vec_metric *metric) {
+    *metric = METRIC_IP;
+    return als_is_explicit(als_self(model)) ? NULL : &als_self(model)->items;
+}
+
+static rec_status als_direction(const rec_model *model, const model_query *q, float *x,
+                                rec_err *err) {
+    size_t n = als_self(model)->factors;
+    float *whole = rec_array(n + 1, sizeof *whole);
+    rec_status st = whole ? als_fold(model, q, whole, err) : rec_nomem(err);
+    if (!st) memcpy(x, whole, n * sizeof *x);
+    rec_free(whole);
+    return st;
 }
 
 static rec_status als_similar(const rec_model *model, uint32_t item, float *out,
                               rec_err *err) {
     const als *m = als_self(model);
-    const rec_kernels *k = vec_kernels();
     if (item >= m->n_items)
         return rec_fail(err, REC_RANGE, "als: item %u of %u", item, m->n_items);
-    const float *a = mat_row(&m->items, item);
-    float norm = vec_norm(a, m->factors);
-    for (size_t i = 0; i < m->n_items; i++) {
-        const float *b = mat_row(&m->items, i);
-        double s =
-            (double)k->dot(a, b, m->factors) / ((double)norm * vec_norm(b, m->factors));
-        out[i] = !isfinite(s) ? 0 : s > 1 ? 1 : s < -1 ? -1 : (float)s;
-    }
+    vectors_alike(&m->items, NULL, item, out);
     return REC_OK;
 }
 
@@ -228,27 +224,25 @@ static rec_status als_similar(const rec_model *model, uint32_t item, float *out,
 static rec_status als_explain(const rec_model *model, const model_query *q,
                               uint32_t item, explain_fn fn, void *ctx, rec_err *err) {
     const als *m = als_self(model);
-    folded f;
+    als_user u;
     if (item >= m->n_items) return REC_OK;
-    rec_status st = fold_in(m, q, true, &f, err);
+    rec_status st = fold_in(m, q, true, &u, err);
     if (st) return st;
-    memcpy(f.x, mat_row(&m->items, item), m->factors * sizeof *f.x);
-    f.x[m->factors] = 1;
-    als_solve_rhs(&f.task, &f.history, &f.scratch, f.x, f.x);
+    als_user_turn(&u, item);
     if (als_is_explicit(m))
         st =
             fn(ctx, "bias", item, NULL, 0, m->mean + m->deviation * m->bias[item], err);
-    for (size_t j = 0; !st && j < f.history.n; j++) {
-        uint32_t row = f.row[j];
-        double c = f.weight[j] > 0 ? f.weight[j] + m->extra : 0;
-        double s = vec_kernels()->dot(mat_row(&m->items, row), f.x, m->factors);
+    for (size_t j = 0; !st && j < u.history.n; j++) {
+        uint32_t row = u.row[j];
+        double c = u.weight[j] > 0 ? u.weight[j] + m->extra : 0;
+        double s = als_user_share(&u, j);
         if (als_is_explicit(m)) {
-            c = m->deviation * f.weight[j] * (f.target[j] - m->bias[row]);
-            s += f.x[m->factors];
+            c = m->deviation * u.weight[j] * (u.target[j] - m->bias[row]);
+            s += u.x[m->factors];
         }
         if (c != 0) st = fn(ctx, "item", row, NULL, 0, finite_or(c * s, 0), err);
     }
-    folded_clear(&f);
+    als_user_clear(&u);
     return st;
 }
 

@@ -344,21 +344,6 @@ static rec_status keep_items(bpr *m, trainer *t, rec_run *run, rec_err *err) {
 
 /* ---- a user at query time --------------------------------------------------------------------------- */
 
-typedef struct folded { /* a history in the model's terms, and the user it makes */
-    uint32_t *row;      /* owned, as all below */
-    float *weight, *x;
-    als_history history;
-    als_task task;
-    als_scratch scratch;
-} folded;
-
-static void folded_clear(folded *f) {
-    rec_free(f->row);
-    rec_free(f->weight);
-    rec_free(f->x);
-    als_scratch_clear(&f->scratch);
-}
-
 static bool has_factors(const bpr *m, uint32_t item) {
     if (item >= m->n_items) return false;
     const float *y = mat_row(&m->items, item);
@@ -372,67 +357,69 @@ static float like_of(const bpr *m, const model_query *q, size_t j) {
     return s > 0 && has_factors(m, q->item[j]) ? s : 0;
 }
 
-static rec_status fold_in(const bpr *m, const model_query *q, bool dense, folded *f,
+static rec_status fold_in(const bpr *m, const model_query *q, bool dense, als_user *u,
                           rec_err *err) {
-    memset(f, 0, sizeof *f);
-    f->row = rec_array(q->n, sizeof *f->row);
-    f->weight = rec_array(q->n, sizeof *f->weight);
-    f->x = rec_zeros((size_t)m->factors + 1, sizeof *f->x);
-    if (!f->row || !f->weight || !f->x) {
-        folded_clear(f);
-        return rec_nomem(err);
-    }
+    als_task task = {.fixed = &m->items, .spectrum = m->spectrum, .dense = dense};
     size_t n = 0;
+    rec_status st = als_user_init(u, &task, q->n, err);
+    if (st) return st;
     for (size_t j = 0; j < q->n; j++) {
         float s = like_of(m, q, j);
         if (!(s > 0)) continue;
-        f->row[n] = q->item[j];
-        f->weight[n++] = s;
+        u->row[n] = q->item[j];
+        u->weight[n++] = s;
     }
-    f->task = (als_task){.fixed = &m->items, .spectrum = m->spectrum, .dense = dense};
-    f->history = (als_history){
-        .row = f->row, .weight = f->weight, .n = n, .lambda = (float)m->lambda};
-    rec_status st = als_scratch_init(&f->scratch, &f->task, n, err);
-    if (st)
-        folded_clear(f);
-    else
-        als_solve(&f->task, &f->history, &f->scratch, f->x);
-    return st;
+    return als_user_solve(u, n, (float)m->lambda, err);
 }
 
 static float finite_or_0(double x) {
     return isfinite((float)x) ? (float)x : 0;
 }
 
+static rec_status bpr_fold(const rec_model *model, const model_query *q, float *x,
+                           rec_err *err) {
+    als_user u;
+    rec_status st = fold_in(self(model), q, false, &u, err);
+    if (st) return st;
+    memcpy(x, u.x, self(model)->factors * sizeof *x);
+    als_user_clear(&u);
+    return REC_OK;
+}
+
+static float item_score(const rec_model *model, const float *x, uint32_t item) {
+    const bpr *m = self(model);
+    return finite_or_0(vec_kernels()->dot(mat_row(&m->items, item), x, m->factors));
+}
+
 static rec_status bpr_score(const rec_model *model, const model_query *q,
                             const uint32_t *items, size_t n, float *out, rec_err *err) {
     const bpr *m = self(model);
-    folded f;
+    als_user u;
     for (size_t i = 0; i < n; i++) out[i] = 0;
-    rec_status st = fold_in(m, q, false, &f, err);
+    rec_status st = fold_in(m, q, false, &u, err);
     if (st) return st;
-    if (!items && n == m->n_items) mat_times_vec(&m->items, f.x, out);
-    for (size_t i = 0; items && i < n; i++)
-        if (items[i] < m->n_items)
-            out[i] = vec_kernels()->dot(mat_row(&m->items, items[i]), f.x, m->factors);
-    for (size_t i = 0; i < n; i++) out[i] = finite_or_0(out[i]);
-    folded_clear(&f);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t item = items ? items[i] : (uint32_t)i;
+        if (item < m->n_items) out[i] = item_score(model, u.x, item);
+    }
+    als_user_clear(&u);
     return REC_OK;
+}
+
+static rec_status bpr_best(const rec_model *model, const model_best *b, rec_run *run,
+                           rec_err *err) {
+    const bpr *m = self(model);
+    best_vectors v = {.rows = &m->items,
+                      .scale = 1,
+                      .width = m->factors,
+                      .fold = bpr_fold,
+                      .score = item_score};
+    return best_by_vectors(model, &v, b, run, err);
 }
 
 static const mat *bpr_vectors(const rec_model *m, vec_metric *metric) {
     *metric = METRIC_IP;
     return &self(m)->items;
-}
-
-static rec_status bpr_direction(const rec_model *model, const model_query *q, float *x,
-                                rec_err *err) {
-    folded f;
-    rec_status st = fold_in(self(model), q, false, &f, err);
-    if (st) return st;
-    memcpy(x, f.x, self(model)->factors * sizeof *x);
-    folded_clear(&f);
-    return REC_OK;
 }
 
 static uint32_t bpr_n_items(const rec_model *m) {
@@ -455,33 +442,22 @@ static rec_status bpr_similar(const rec_model *model, uint32_t item, float *out,
     const bpr *m = self(model);
     if (item >= m->n_items)
         return rec_fail(err, REC_RANGE, "bpr: item %u of %u", item, m->n_items);
-    const float *a = mat_row(&m->items, item);
-    double norm = vec_norm(a, m->factors);
-    for (size_t i = 0; i < m->n_items; i++) {
-        const float *b = mat_row(&m->items, i);
-        double s =
-            vec_kernels()->dot(a, b, m->factors) / (norm * vec_norm(b, m->factors));
-        out[i] = !isfinite(s) ? 0 : s > 1 ? 1 : s < -1 ? -1 : (float)s;
-    }
+    vectors_alike(&m->items, NULL, item, out);
     return REC_OK;
 }
 
 /* score = c' A^-1 y = sum over the history of s_j h_j . v with v = A^-1 y: each like's share. */
 static rec_status bpr_explain(const rec_model *model, const model_query *q,
                               uint32_t item, explain_fn fn, void *ctx, rec_err *err) {
-    const bpr *m = self(model);
-    folded f;
-    if (item >= m->n_items) return REC_OK;
-    rec_status st = fold_in(m, q, true, &f, err);
+    als_user u;
+    if (item >= self(model)->n_items) return REC_OK;
+    rec_status st = fold_in(self(model), q, true, &u, err);
     if (st) return st;
-    memcpy(f.x, mat_row(&m->items, item), m->factors * sizeof *f.x);
-    als_solve_rhs(&f.task, &f.history, &f.scratch, f.x, f.x);
-    for (size_t j = 0; !st && j < f.history.n; j++) {
-        const float *h = mat_row(&m->items, f.row[j]);
-        double share = f.weight[j] * vec_kernels()->dot(h, f.x, m->factors);
-        st = fn(ctx, "item", f.row[j], NULL, 0, finite_or_0(share), err);
-    }
-    folded_clear(&f);
+    als_user_turn(&u, item);
+    for (size_t j = 0; !st && j < u.history.n; j++)
+        st = fn(ctx, "item", u.row[j], NULL, 0,
+                finite_or_0(u.weight[j] * als_user_share(&u, j)), err);
+    als_user_clear(&u);
     return st;
 }
 
@@ -503,12 +479,10 @@ static rec_status warm_users(void *ctx, size_t begin, size_t end, int worker,
                          .weight = d->weight + d->ptr[u],
                          .value = d->value + d->ptr[u],
                          .n = d->ptr[u + 1] - d->ptr[u]};
-        folded f;
         if (!bpr_knows(&job->from->base, &q)) continue;
-        rec_status st = fold_in(job->from, &q, false, &f, err);
+        rec_status st =
+            bpr_fold(&job->from->base, &q, mat_row(&job->t->users.w, u), err);
         if (st) return st;
-        memcpy(mat_row(&job->t->users.w, u), f.x, job->from->factors * sizeof *f.x);
-        folded_clear(&f);
     }
     return REC_OK;
 }
@@ -691,8 +665,9 @@ const rec_model_ops bpr_ops = {
     .n_items = bpr_n_items,
     .knows = bpr_knows,
     .score = bpr_score,
+    .best = bpr_best,
     .vectors = bpr_vectors,
-    .direction = bpr_direction,
+    .direction = bpr_fold,
     .similar = bpr_similar,
     .explain = bpr_explain,
     .cold_score = bpr_cold_score,

@@ -386,6 +386,21 @@ static rec_status content_score(const rec_model *m, const model_query *q,
     return REC_OK;
 }
 
+static float item_score(const rec_model *m, const float *x, uint32_t item) {
+    const content *c = self(m);
+    return cosine(mat_row(&c->vectors, item), x, c->vectors.dim);
+}
+
+static rec_status content_best(const rec_model *m, const model_best *b, rec_run *run,
+                               rec_err *err) {
+    best_vectors v = {.rows = &self(m)->vectors,
+                      .scale = 1,
+                      .width = self(m)->vectors.dim,
+                      .fold = content_direction,
+                      .score = item_score};
+    return best_by_vectors(m, &v, b, run, err);
+}
+
 static rec_status content_similar(const rec_model *m, uint32_t item, float *out,
                                   rec_err *err) {
     const content *c = self(m);
@@ -643,6 +658,7 @@ const rec_model_ops content_ops = {
     .n_items = content_n_items,
     .knows = content_knows,
     .score = content_score,
+    .best = content_best,
     .vectors = content_vectors,
     .direction = content_direction,
     .similar = content_similar,

@@ -50,16 +50,24 @@ static float like_of(const embedding *e, const model_query *q, size_t j) {
     return liked_strength(&e->likes, q->weight[j], q->value[j]);
 }
 
-rec_status embedding_direction(const rec_model *m, const model_query *q, float *x,
-                               rec_err *err) {
-    const embedding *e = self(m);
-    (void)err;
+/* The sum over the history; returns its length, 0 for one that has no direction. */
+static double sum_user(const embedding *e, const model_query *q, float *x) {
     memset(x, 0, e->vectors.dim * sizeof *x);
     for (size_t j = 0; j < q->n; j++) {
         float s = like_of(e, q, j);
         if (s > 0)
             vec_kernels()->axpy(x, s, mat_row(&e->vectors, q->item[j]), e->vectors.dim);
     }
+    double length = (double)vec_norm(x, e->vectors.dim);
+    return isfinite(length) ? length : 0;
+}
+
+rec_status embedding_direction(const rec_model *m, const model_query *q, float *x,
+                               rec_err *err) {
+    const embedding *e = self(m);
+    (void)err;
+    if (!(sum_user(e, q, x) > 0) || !vec_normalize(x, e->vectors.dim))
+        memset(x, 0, e->vectors.dim * sizeof *x);
     return REC_OK;
 }
 
@@ -68,47 +76,45 @@ const mat *embedding_vectors(const rec_model *m, vec_metric *metric) {
     return &self(m)->vectors;
 }
 
-/* The sum over the history and its length; NULL without memory. */
-static float *sum_user(const embedding *e, const model_query *q, double *length,
-                       rec_err *err) {
-    float *x = rec_zeros(e->vectors.dim, sizeof *x);
-    *length = 0;
-    if (!x) {
-        rec_nomem(err);
-        return NULL;
-    }
-    embedding_direction(&e->base, q, x, err);
-    *length = vec_norm(x, e->vectors.dim);
-    if (!isfinite(*length)) *length = 0;
-    return x;
-}
-
 bool embedding_knows(const rec_model *m, const model_query *q) {
     for (size_t j = 0; j < q->n; j++)
         if (like_of(self(m), q, j) > 0) return true;
     return false;
 }
 
-static float cosine_of(double product, double length_a, double length_b) {
-    double c = product / (length_a * length_b);
-    return !isfinite(c) ? 0 : c > 1 ? 1 : c < -1 ? -1 : (float)c;
+/* x has length 1, or is 0. */
+static float item_score(const rec_model *m, const float *x, uint32_t item) {
+    const embedding *e = self(m);
+    double product =
+        (double)vec_kernels()->dot(mat_row(&e->vectors, item), x, e->vectors.dim);
+    return vectors_cosine(product, 1, (double)e->length[item]);
 }
 
 rec_status embedding_score(const rec_model *m, const model_query *q,
                            const uint32_t *items, size_t n, float *out, rec_err *err) {
     const embedding *e = self(m);
-    double length;
+    float *x = rec_array(e->vectors.dim, sizeof *x);
     for (size_t i = 0; i < n; i++) out[i] = 0;
-    float *x = sum_user(e, q, &length, err);
-    if (!x) return REC_NOMEM;
-    for (size_t i = 0; length > 0 && i < n; i++) {
-        size_t item = items ? items[i] : i;
-        if (item >= e->vectors.n_rows) continue;
-        float s = vec_kernels()->dot(mat_row(&e->vectors, item), x, e->vectors.dim);
-        out[i] = cosine_of(s, length, e->length[item]);
+    if (!x) return rec_nomem(err);
+    rec_status st = embedding_direction(m, q, x, err);
+    for (size_t i = 0; !st && i < n; i++) {
+        uint32_t item = items ? items[i] : (uint32_t)i;
+        if (item < e->vectors.n_rows) out[i] = item_score(m, x, item);
     }
     rec_free(x);
-    return REC_OK;
+    return st;
+}
+
+rec_status embedding_best(const rec_model *m, const model_best *b, rec_run *run,
+                          rec_err *err) {
+    const embedding *e = self(m);
+    best_vectors v = {.rows = &e->vectors,
+                      .length = e->length,
+                      .scale = 1,
+                      .width = e->vectors.dim,
+                      .fold = embedding_direction,
+                      .score = item_score};
+    return best_by_vectors(m, &v, b, run, err);
 }
 
 float embedding_cold_score(const rec_model *m, const model_query *q) {
@@ -122,21 +128,17 @@ rec_status embedding_similar(const rec_model *m, uint32_t item, float *out,
     if (item >= e->vectors.n_rows)
         return rec_fail(err, REC_RANGE, "%s: item %u of %zu", m->ops->name, item,
                         e->vectors.n_rows);
-    const float *x = mat_row(&e->vectors, item);
-    for (size_t i = 0; i < e->vectors.n_rows; i++)
-        out[i] =
-            cosine_of(vec_kernels()->dot(mat_row(&e->vectors, i), x, e->vectors.dim),
-                      e->length[item], e->length[i]);
+    vectors_alike(&e->vectors, e->length, item, out);
     return REC_OK;
 }
 
 rec_status embedding_explain(const rec_model *m, const model_query *q, uint32_t item,
                              explain_fn fn, void *ctx, rec_err *err) {
     const embedding *e = self(m);
-    double length;
     if (item >= e->vectors.n_rows) return REC_OK;
-    float *x = sum_user(e, q, &length, err);
-    if (!x) return REC_NOMEM;
+    float *x = rec_array(e->vectors.dim, sizeof *x);
+    if (!x) return rec_nomem(err);
+    double length = sum_user(e, q, x);
     rec_free(x);
     rec_status st = REC_OK;
     double scale = 1 / (length * e->length[item]);

@@ -25,6 +25,8 @@ uint32_t embedding_n_items(const rec_model *m);
 bool embedding_knows(const rec_model *m, const model_query *q);
 rec_status embedding_score(const rec_model *m, const model_query *q,
                            const uint32_t *items, size_t n, float *out, rec_err *err);
+rec_status embedding_best(const rec_model *m, const model_best *b, rec_run *run,
+                          rec_err *err);
 const mat *embedding_vectors(const rec_model *m, vec_metric *metric);
 rec_status embedding_direction(const rec_model *m, const model_query *q, float *x,
                                rec_err *err);

@@ -145,18 +145,6 @@ static void filter_block(const graph *m, const model_query *q, size_t n, lanes *
     if (graph_sharpens(m)) sharpen_lanes(m, r);
 }
 
-/* A user of the block at a time: without sharpening the walk is short, and lanes would lengthen it. */
-static rec_status push_alone(const block_job *job, size_t u, float *score,
-                             rec_err *err) {
-    const graph *m = job->m;
-    rec_status st =
-        graph_ops.score(&m->base, &job->b->query[u], NULL, m->n_items, score, err);
-    for (uint32_t i = 0; !st && i < m->n_items; i++)
-        if (bitmap_has(&job->b->allowed[u], i))
-            topk_push(&job->b->found[u], -score[i], job->b->place[i]);
-    return st;
-}
-
 static void push_lane(const block_job *job, size_t u, const float *score) {
     const graph *m = job->m;
     for (uint32_t i = 0; i < m->n_items; i++) {
@@ -171,19 +159,16 @@ static rec_status best_piece(void *ctx, size_t begin, size_t end, int worker,
                              rec_err *err) {
     const block_job *job = ctx;
     lanes *r = &job->room[worker];
-    bool sharpens = graph_sharpens(job->m);
-    rec_status st = REC_OK;
-    if (sharpens) filter_block(job->m, job->b->query + begin, end - begin, r);
-    for (size_t u = begin; u < end && !st; u++)
-        if (sharpens)
-            push_lane(job, u, r->out + (u - begin));
-        else
-            st = push_alone(job, u, r->out, err);
-    return st;
+    (void)err;
+    filter_block(job->m, job->b->query + begin, end - begin, r);
+    for (size_t u = begin; u < end; u++) push_lane(job, u, r->out + (u - begin));
+    return REC_OK;
 }
 
 rec_status graph_best(const rec_model *model, const model_best *b, rec_run *run,
                       rec_err *err) {
+    /* Without sharpening the walk is short, and lanes would lengthen it. */
+    if (!graph_sharpens(graph_self(model))) return best_by_scores(model, b, run, err);
     size_t n_worker = (size_t)run_threads(run);
     block_job job = {graph_self(model), b, rec_zeros(n_worker, sizeof *job.room)};
     rec_status st = job.room ? REC_OK : rec_nomem(err);

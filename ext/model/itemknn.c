@@ -263,6 +263,7 @@ const rec_model_ops itemknn_ops = {
     .n_items = linked_n_items,
     .knows = linked_knows,
     .score = linked_score,
+    .best = best_by_scores,
     .similar = linked_similar,
     .explain = linked_explain,
     .cold_score = linked_cold_score,

@@ -7,6 +7,7 @@
  *     popularity als content                                             <name>.c
  *     near       graph index over the vectors of a large model           near.c
  *     topdot     the best items of many users at once, by their vectors  topdot.c
+ *     best       the same for any model                                  best.c
  *     hybrid     calibrate and blend the scores of other models          hybrid.c
  *     split      what is learned from, and what is asked about           split.c
  *     metrics    how good lists are: the evaluator                       metrics*.c
@@ -277,10 +278,12 @@ float popularity_score(const rec_model *m, uint32_t item);
 
 /* ---- topdot.c: the best rows of a matrix for many vectors at once --------------------------- */
 
-/* score(v, row) = scale * (x_v . row + bias[row]) + shift[v], up to rounding; what is kept is exactly what
- * `score` says. */
+/* score(v, row) = scale * (x_v . row / length[row] + bias[row]) + shift[v], up to rounding; what is kept is
+ * exactly what `score` says. */
 typedef struct topdot {
     const mat *rows;
+    const float
+        *length; /* [n_rows] those of the rows, then |x_v| is at most 1; NULL: 1 */
     const float *bias; /* [n_rows] or NULL */
     const float *x;    /* [n] vectors, `stride` floats apart */
     size_t n, stride;
@@ -293,6 +296,33 @@ typedef struct topdot {
     topk *found;           /* [n] receives (-score, place) */
 } topdot;
 rec_status topdot_run(const topdot *t, rec_run *run, rec_err *err);
+
+/* ---- best.c: what rec_model_ops.best is, for three kinds of models -------------------------- */
+
+typedef struct best_vectors {
+    const mat *rows;     /* as those of a topdot, and the next three */
+    const float *length; /* NULL: rows are taken as they are */
+    const float *bias;
+    double scale;
+    size_t width; /* floats of a folded user; the first rows->dim are the vector */
+    rec_status (*fold)(const rec_model *m, const model_query *q, float *x,
+                       rec_err *err);
+    double (*shift)(const rec_model *m, const float *x); /* NULL: 0 */
+    /* What ops.score gives the item for the user who was folded into x, to the bit. */
+    float (*score)(const rec_model *m, const float *x, uint32_t item);
+} best_vectors;
+rec_status best_by_vectors(const rec_model *m, const best_vectors *v,
+                           const model_best *b, rec_run *run, rec_err *err);
+/* By ops.score, a user at a time on each thread. */
+rec_status best_by_scores(const rec_model *m, const model_best *b, rec_run *run,
+                          rec_err *err);
+/* All users share the scores score[n]. */
+rec_status best_by_order(const float *score, size_t n, const model_best *b,
+                         rec_run *run, rec_err *err);
+/* In [-1,1]; 0 where a length is 0 or a number is none. */
+float vectors_cosine(double product, double length_a, double length_b);
+/* out[n_rows]: cosine of each row with row `item`. length: of the rows, NULL = not known. */
+void vectors_alike(const mat *rows, const float *length, uint32_t item, float *out);
 
 /* ---- near.c: an index over the vectors of many items ----------------------------------------- */
 

@@ -137,6 +137,11 @@ static rec_status popularity_scores(const rec_model *m, const model_query *q,
     return REC_OK;
 }
 
+static rec_status popularity_best(const rec_model *m, const model_best *b, rec_run *run,
+                                  rec_err *err) {
+    return best_by_order(self(m)->score, self(m)->n_items, b, run, err);
+}
+
 static rec_status popularity_similar(const rec_model *m, uint32_t item, float *out,
                                      rec_err *err) {
     (void)item;
@@ -246,6 +251,7 @@ const rec_model_ops popularity_ops = {
     .n_items = popularity_n_items,
     .knows = popularity_knows,
     .score = popularity_scores,
+    .best = popularity_best,
     .similar = popularity_similar,
     .explain = popularity_explain,
     .cold_score = popularity_cold_score,

@@ -35,6 +35,7 @@
 typedef struct topdot_strip {
     const float *panel, *limit; /* dim x TOPDOT_LANES; [TOPDOT_LANES] */
     const float *row, *bias;    /* n_rows x dim, contiguous; bias may be NULL */
+    const float *length;        /* [n_rows] of the rows, or NULL: 1 */
     size_t dim, n_rows, n_lanes;
 } topdot_strip;
 typedef struct topdot_hit {
@@ -86,7 +87,7 @@ typedef struct sweep {
     const topdot *t;
     topdot_strips strips;
     size_t n_panels, begin, end; /* rows of this round */
-    double longest, most_bias;   /* over all rows: |row|, |bias| */
+    double longest, most_bias;   /* over all rows: |row| / length, |bias| */
     float *panel;                /* [n_panels][dim][TOPDOT_LANES] owned */
     double *norm;                /* [n] owned: |x| */
     bool *is_sparse;             /* [n] owned: see TOPDOT_SPARSE */
@@ -140,6 +141,7 @@ static void sweep_strip(const sweep *s, size_t panel, size_t row, size_t n,
                           .limit = limit,
                           .row = mat_row(t->rows, row),
                           .bias = t->bias ? t->bias + row : NULL,
+                          .length = t->length ? t->length + row : NULL,
                           .dim = dim,
                           .n_rows = n,
                           .n_lanes = n_lanes};
@@ -188,12 +190,18 @@ static rec_status sweep_few(void *ctx, size_t begin, size_t end, int worker,
 
 #define MEASURE_ROWS 4096 /* between two looks at the clock */
 
+/* A row over its length. Where numbers as large or as small as this lose digits, nothing is known. */
+static double relative_length(double norm) {
+    return norm == 0 || (norm > 1e-18 && norm < 1e18) ? 1 : INFINITY;
+}
+
 static rec_status measure(sweep *s, rec_run *run, rec_err *err) {
     const topdot *t = s->t;
     size_t dim = t->rows->dim;
     rec_status st = REC_OK;
     for (size_t i = 0; i < t->rows->n_rows && !st; i++) {
-        s->longest = fmax(s->longest, (double)vec_norm(mat_row(t->rows, i), dim));
+        double norm = (double)vec_norm(mat_row(t->rows, i), dim);
+        s->longest = fmax(s->longest, t->length ? relative_length(norm) : norm);
         if (t->bias) s->most_bias = fmax(s->most_bias, fabs((double)t->bias[i]));
         if (i % MEASURE_ROWS == 0) st = run_check(run, err);
     }

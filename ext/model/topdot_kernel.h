@@ -34,7 +34,7 @@ TD(tile)(const topdot_strip *s, size_t r, size_t lane0, TD_V acc[TD_MR][TD_NV]) 
     }
 }
 
-/* Row r of the matrix times column l, + bias[r]: is it, as far as this sum can tell, at least limit[l]? Pairs
+/* Row r of the matrix times column l, / length[r] + bias[r]: is it, as far as this sum can tell, at least limit[l]? Pairs
  * that are go to `out`; a product that is no number is one of them. Returns their count, at most n_rows * TD_NR.
  */
 TD_ATTR static size_t TD(strip)(const topdot_strip *s, size_t lane0, topdot_hit *out) {
@@ -48,10 +48,12 @@ TD_ATTR static size_t TD(strip)(const topdot_strip *s, size_t lane0, topdot_hit 
         TD(tile)(s, r, lane0, acc);
 #pragma GCC unroll 16
         for (size_t i = 0; i < TD_MR; i++) {
-            float bias = s->bias && r + i < s->n_rows ? s->bias[r + i] : 0;
+            float bias = s->bias && r + i < s->n_rows ? s->bias[r + i] : 0, unit = 1;
+            if (s->length && r + i < s->n_rows)
+                unit = s->length[r + i] > 0 ? 1 / s->length[r + i] : 0;
 #pragma GCC unroll 4
             for (int v = 0; v < TD_NV; v++) {
-                TD_V x = acc[i][v] + bias;
+                TD_V x = acc[i][v] * unit + bias;
                 all_less &= x < limit[v];
                 memcpy(&product[i][v * TD_W], &x, sizeof x);
             }

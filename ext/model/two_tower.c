@@ -427,6 +427,7 @@ const rec_model_ops two_tower_ops = {
     .n_items = embedding_n_items,
     .knows = embedding_knows,
     .score = embedding_score,
+    .best = embedding_best,
     .vectors = embedding_vectors,
     .direction = embedding_direction,
     .similar = embedding_similar,

@@ -1,6 +1,6 @@
 /* test_batch.c - all users at once: the same rows as one user after the other, to the last bit.
  *
- *   models    als (implicit, explicit), popularity, content, a hybrid
+ *   models    every algorithm; als, popularity and itemknn with ratings too
  *   since the training: new users, longer histories, items that came and items that went
  *   rules     none, eligible= for all, eligible= by user, owned=
  *   asked     k with and without seen, one item, lists of items, scores, ranges of users
@@ -52,6 +52,17 @@ static const char *const models[][2] = {
     {"own_ok", "algorithm=als, factors=5, epochs=1, eligible=own, " COLUMNS},
     {"owned", "algorithm=als, factors=5, epochs=1, owned=has, " COLUMNS},
     {"again", "algorithm=als, factors=5, epochs=1, repeat=1, " COLUMNS},
+    {"knn", "algorithm=itemknn, " COLUMNS},
+    {"knn_stars", "algorithm=itemknn, value=stars, feedback=explicit, " COLUMNS},
+    {"pop_stars", "algorithm=popularity, value=stars, feedback=explicit, " COLUMNS},
+    {"ridge", "algorithm=ease, " COLUMNS},
+    {"web", "algorithm=graph, factors=16, " COLUMNS},
+    {"sharp", "algorithm=graph, filter=bspm, factors=16, value=stars, "
+              "feedback=implicit, " COLUMNS},
+    {"pairs", "algorithm=bpr, factors=12, epochs=2, " COLUMNS},
+    {"nodes", "algorithm=lightgcn, factors=12, epochs=2, " COLUMNS},
+    {"towers",
+     "algorithm=two_tower, factors=12, epochs=2, text='title, words', " COLUMNS},
 };
 static const char *const questions[] = {
     "k = 10 AND seen = 0",

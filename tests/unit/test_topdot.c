@@ -8,7 +8,7 @@
 typedef struct world {
     mat rows;
     size_t n, dim, stride;
-    float *x, *bias;
+    float *x, *bias, *length;
     double *shift, scale;
     bitmap *allowed;
     uint32_t *place;
@@ -18,17 +18,20 @@ static float score_pair(const void *ctx, size_t v, uint32_t row) {
     const world *w = ctx;
     float dot =
         vec_kernels()->dot(mat_row(&w->rows, row), w->x + v * w->stride, w->dim);
+    if (w->length) return vectors_cosine((double)dot, 1, (double)w->length[row]);
     return (float)(w->scale * (dot + (double)(w->bias ? w->bias[row] : 0)) +
                    (w->shift ? w->shift[v] : 0));
 }
 
-typedef enum { PLAIN, COARSE, BIASED, WIDE, ZERO } shape;
+typedef enum { PLAIN, COARSE, BIASED, WIDE, ZERO, COSINE, COSINE_WIDE } shape;
 
-/* Values: normal; of a grid, so that scores tie; with bias, scale and shift; over forty powers of ten; all 0. */
+/* Values: normal; of a grid, so that scores tie; with bias, scale and shift; over forty powers of ten; all 0; the
+ * first and the fourth once more, by cosine. */
 static float draw(shape kind, unsigned long long *s) {
     double u = unit_uniform(s) * 2 - 1;
     if (kind == COARSE) return (float)(floor(u * 2) / 2);
-    if (kind == WIDE) return (float)(u * pow(10, unit_uniform(s) * 40 - 20));
+    if (kind == WIDE || kind == COSINE_WIDE)
+        return (float)(u * pow(10, unit_uniform(s) * 40 - 20));
     return kind == ZERO ? 0 : (float)u;
 }
 
@@ -48,6 +51,14 @@ static void build(world *w, size_t n_rows, size_t n, uint32_t dim, shape kind) {
         for (size_t k = 0; k < dim; k++) mat_row(&w->rows, i)[k] = draw(kind, &s);
     w->x = rec_zeros(n * w->stride, sizeof *w->x);
     for (size_t i = 0; i < n * w->stride; i++) w->x[i] = draw(kind, &s);
+    if (kind >= COSINE) w->length = rec_array(n_rows, sizeof *w->length);
+    for (size_t i = 0; w->length && i < n_rows; i++) {
+        if (i % 50 == 7) memset(mat_row(&w->rows, i), 0, dim * sizeof(float));
+        w->length[i] = vec_norm(mat_row(&w->rows, i), dim);
+    }
+    for (size_t v = 0; w->length && v < n; v++)
+        if (!vec_normalize(w->x + v * w->stride, dim))
+            memset(w->x + v * w->stride, 0, dim * sizeof *w->x);
     w->place = rec_array(n_rows, sizeof *w->place);
     for (size_t i = 0; i < n_rows; i++) w->place[i] = (uint32_t)i;
     for (size_t i = n_rows; i > 1; i--) {
@@ -76,12 +87,14 @@ static void destroy(world *w) {
     rec_free(w->place);
     rec_free(w->x);
     rec_free(w->bias);
+    rec_free(w->length);
     rec_free(w->shift);
 }
 
 static rec_status run_topdot(const world *w, size_t k, rec_run *run, topk *found) {
-    topdot t = {&w->rows, w->bias,    w->x, w->n,       w->stride, w->scale,
-                w->shift, score_pair, w,    w->allowed, w->place,  found};
+    topdot t = {&w->rows,   w->length, w->bias,  w->x,       w->n,
+                w->stride,  w->scale,  w->shift, score_pair, w,
+                w->allowed, w->place,  found};
     rec_status st = REC_OK;
     for (size_t v = 0; v < w->n; v++) memset(&found[v], 0, sizeof found[v]);
     for (size_t v = 0; v < w->n && !st; v++) st = topk_init(&found[v], k, NULL);
@@ -135,7 +148,7 @@ int main(void) {
     static const uint32_t dims[] = {1, 7, 16, 33, 64, 100};
     static const size_t rows[] = {0, 1, 5, 63, 64, 65, 700},
                         vectors[] = {1, 2, 3, 31, 32, 33, 97};
-    for (int kind = PLAIN; kind <= ZERO; kind++)
+    for (int kind = PLAIN; kind <= COSINE_WIDE; kind++)
         for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++)
             for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++)
                 check_case(rows[r], vectors[(r + d) % 7], dims[d],
