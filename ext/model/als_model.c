@@ -368,7 +368,7 @@ static const model_tune als_tune[] = {
 
 const rec_model_ops als_ops = {
     .name = "als",
-    .needs = MODEL_NEEDS_INTERACTIONS | MODEL_PREDICTS,
+    .needs = MODEL_NEEDS_INTERACTIONS | MODEL_PREDICTS | MODEL_GROWS,
     .options = als_options,
     .n_options = sizeof als_options / sizeof als_options[0],
     .tune = als_tune,

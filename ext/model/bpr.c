@@ -656,7 +656,7 @@ static const model_tune bpr_tune[] = {
 
 const rec_model_ops bpr_ops = {
     .name = "bpr",
-    .needs = MODEL_NEEDS_INTERACTIONS,
+    .needs = MODEL_NEEDS_INTERACTIONS | MODEL_GROWS,
     .options = bpr_options,
     .n_options = sizeof bpr_options / sizeof bpr_options[0],
     .tune = bpr_tune,

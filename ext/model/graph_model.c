@@ -609,7 +609,7 @@ static const model_tune graph_tune[] = {
 
 const rec_model_ops graph_ops = {
     .name = "graph",
-    .needs = MODEL_NEEDS_INTERACTIONS,
+    .needs = MODEL_NEEDS_INTERACTIONS | MODEL_GROWS,
     .options = graph_options,
     .n_options = sizeof graph_options / sizeof graph_options[0],
     .tune = graph_tune,

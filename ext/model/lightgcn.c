@@ -353,7 +353,7 @@ static const model_tune gcn_tune[] = {EMBEDDING_TUNE, {"layers", "1|3|5", NULL}}
 
 const rec_model_ops lightgcn_ops = {
     .name = "lightgcn",
-    .needs = MODEL_NEEDS_INTERACTIONS,
+    .needs = MODEL_NEEDS_INTERACTIONS | MODEL_GROWS,
     .options = gcn_options,
     .n_options = sizeof gcn_options / sizeof gcn_options[0],
     .tune = gcn_tune,

@@ -165,7 +165,8 @@ enum {
     MODEL_NEEDS_TIME = 8,
     MODEL_NEEDS_MEMBERS = 16, /* blends other models: fit/score are NULL */
     MODEL_READS_TEXT = 32,    /* uses docs and facets when there are any */
-    MODEL_PREDICTS = 64       /* feedback=explicit: scores are ratings */
+    MODEL_PREDICTS = 64,      /* feedback=explicit: scores are ratings */
+    MODEL_GROWS = 128         /* a fit that starts from `previous` takes less time */
 };
 
 typedef struct rec_model rec_model;

@@ -418,7 +418,7 @@ static const model_tune tower_tune[] = {EMBEDDING_TUNE};
 
 const rec_model_ops two_tower_ops = {
     .name = "two_tower",
-    .needs = MODEL_NEEDS_INTERACTIONS | MODEL_READS_TEXT,
+    .needs = MODEL_NEEDS_INTERACTIONS | MODEL_READS_TEXT | MODEL_GROWS,
     .options = tower_options,
     .n_options = sizeof tower_options / sizeof tower_options[0],
     .tune = tower_tune,

@@ -1,7 +1,7 @@
 /* sq_check.c - the commands of a model, and the checks behind them.
  *
  *   INSERT INTO taste(taste) VALUES ('train')              sq_train.c
- *                                   ('rebuild')            the same: a model has nothing else to rebuild from
+ *                                   ('rebuild')            the same, from nothing
  *                                   ('integrity-check')    every stored byte against every other
  *                                   ('factors=128')        kept as row option.factors; '' takes it back
  *
@@ -11,7 +11,7 @@
  * I1. A command that fails has changed nothing.
  * I2. integrity-check reads everything again: nothing that memory holds is believed.
  */
-#include "sq.h"
+#include "sq_train.h"
 
 #define OPTION_MAX_NAME 64
 
@@ -99,7 +99,7 @@ static rec_status check_parts(sq_conn *c, const sq_view *v, rec_err *err) {
         sq_prepare(c->db, v->name, &st, err,
                    "SELECT quote(part), chunk FROM \"%w\".\"%w_data\" WHERE NOT %d"
                    " OR part IS NULL OR chunk IS NULL OR part NOT IN"
-                   " ('model', 'popularity', 'items', 'users', 'near')",
+                   " ('model', 'popularity', 'items', 'users', 'near', 'trace')",
                    v->schema, v->name, v->model != NULL);
     if (s == REC_OK) s = sq_step(st, v->name, &row, err);
     if (s == REC_OK && row)
@@ -126,6 +126,7 @@ rec_status sq_model_check(sq_conn *c, const char *schema, const char *name,
         if (s == REC_OK && v->popularity->ops->check)
             s = v->popularity->ops->check(v->popularity, err);
         if (s == REC_OK) s = check_maps(v, err);
+        if (s == REC_OK) s = sq_previous_check(c->db, schema, name, err);
     }
     sq_view_close(v);
     return s;
@@ -201,8 +202,9 @@ rec_status sq_command(sq_conn *c, const char *schema, const char *name,
         return sq_model_check(c, schema, name, err);
     if (strcmp(command, "train") == 0 || strcmp(command, "rebuild") == 0) {
         char *full = sqlite3_mprintf("\"%w\".\"%w\"", schema, name);
+        const char *options = command[0] == 'r' ? "{\"full\": true}" : NULL;
         rec_status s =
-            full ? sq_train(c, full, NULL, false, &report, err) : rec_nomem(err);
+            full ? sq_train(c, full, options, false, &report, err) : rec_nomem(err);
         sqlite3_free(full);
         rec_free(report);
         return s;

@@ -21,25 +21,11 @@
  * I4. The first statement of its transaction is a write: so it waits by the busy handler, where an upgrade
  *     from reading to writing would fail at once.
  */
+#include "sq_train.h"
 #include "sq_eval.h"
 
 #include <math.h>
 #include <time.h>
-
-#define LOG_TEXT_BYTES 32
-
-typedef struct log_entry {
-    char phase[LOG_TEXT_BYTES], metric[LOG_TEXT_BYTES];
-    bool has_metric;
-    int epoch;
-    double loss, value, seconds;
-} log_entry;
-
-typedef struct train_log {
-    log_entry *row; /* owned */
-    size_t n, cap;
-    rec_status status; /* sticky */
-} train_log;
 
 typedef struct training {
     sq_conn *c;
@@ -57,6 +43,8 @@ typedef struct training {
     keyset *users;
     sq_interactions rows;
     dataset data;
+    sq_previous previous;
+    int64_t new_rows; /* more than at the last training, if this one goes on from it */
     rec_model *model, *popularity;
     item_graph *near; /* of a model with many items; NULL */
     double liked_value;
@@ -71,6 +59,7 @@ static void training_clear(training *t) {
     if (t->model) t->model->ops->close(t->model);
     if (t->popularity) t->popularity->ops->close(t->popularity);
     near_free(t->near);
+    sq_previous_clear(&t->previous);
     dataset_clear(&t->data);
     sq_interactions_clear(&t->rows);
     keyset_free(t->users);
@@ -80,61 +69,9 @@ static void training_clear(training *t) {
     sqlite3_finalize(t->pin);
     sqlite3_finalize(t->lock);
     sqlite3_finalize(t->undo);
-    rec_free(t->log.row);
+    train_log_clear(&t->log);
     rec_free(t->schema);
     rec_free(t->name);
-}
-
-/* ---- the log of epochs ------------------------------------------------------------------------------- */
-
-static void collect(void *conn, const rec_log_row *row) {
-    train_log *log = ((sq_conn *)conn)->log;
-    if (!log || log->status != REC_OK) return;
-    log->status = rec_grow(&log->row, &log->cap, log->n + 1, sizeof *log->row, NULL);
-    if (log->status != REC_OK) return;
-    log_entry *e = &log->row[log->n++];
-    *e = (log_entry){.epoch = row->epoch,
-                     .loss = row->loss,
-                     .value = row->value,
-                     .seconds = row->seconds};
-    rec_format(e->phase, sizeof e->phase, "%s", row->phase ? row->phase : "");
-    e->has_metric = row->metric != NULL;
-    rec_format(e->metric, sizeof e->metric, "%s", row->metric ? row->metric : "");
-}
-
-/* NaN is stored as NULL. */
-static int bind_real(sqlite3_stmt *st, int i, double x) {
-    return isfinite(x) ? sqlite3_bind_double(st, i, x) : sqlite3_bind_null(st, i);
-}
-
-static rec_status write_log(training *t, rec_err *err) {
-    sqlite3_stmt *st = NULL;
-    bool row;
-    rec_status s = t->log.status == REC_OK ? REC_OK : rec_nomem(err);
-    if (s == REC_OK)
-        s = sq_exec(t->c->db, t->name, err, "DELETE FROM \"%w\".\"%w_log\"", t->schema,
-                    t->name);
-    if (s == REC_OK)
-        s = sq_prepare(
-            t->c->db, t->name, &st, err,
-            "INSERT INTO \"%w\".\"%w_log\"(phase, epoch, loss, metric, value, seconds) "
-            "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            t->schema, t->name);
-    for (size_t i = 0; i < t->log.n && s == REC_OK; i++) {
-        const log_entry *e = &t->log.row[i];
-        int rc = sqlite3_bind_text(st, 1, e->phase, -1, SQLITE_STATIC);
-        if (rc == SQLITE_OK) rc = sqlite3_bind_int(st, 2, e->epoch);
-        if (rc == SQLITE_OK) rc = bind_real(st, 3, e->loss);
-        if (rc == SQLITE_OK)
-            rc = e->has_metric ? sqlite3_bind_text(st, 4, e->metric, -1, SQLITE_STATIC)
-                               : sqlite3_bind_null(st, 4);
-        if (rc == SQLITE_OK) rc = bind_real(st, 5, e->has_metric ? e->value : NAN);
-        if (rc == SQLITE_OK) rc = bind_real(st, 6, e->seconds);
-        s = rc == SQLITE_OK ? sq_step(st, t->name, &row, err)
-                            : sq_fail_rc(t->c->db, rc, t->name, err);
-    }
-    sqlite3_finalize(st);
-    return s;
 }
 
 /* ---- transactions ---------------------------------------------------------------------------------------- */
@@ -268,10 +205,33 @@ static rec_status refuse_empty(const training *t, rec_err *err) {
         cfg->signal.has_time ? ", since= and until=" : "", cfg->ops->name);
 }
 
-static rec_status read_all(training *t, rec_err *err) {
+static sq_trained trained_of(const training *t) {
+    return (sq_trained){t->c,     t->schema, t->name, &t->cfg,
+                        &t->data, t->items,  t->users};
+}
+
+/* The stored model, if this training may go on from it, and how many rows came since. */
+static rec_status read_previous(training *t, bool want_model, rec_err *err) {
+    sq_trained now = trained_of(t);
+    cell rows = {0};
+    rec_status s = sq_previous_read(&now, want_model, &t->previous, err);
+    if (s != REC_OK || !t->previous.model) return s;
+    s = sq_state_get(t->c->db, t->schema, t->name, "trained_rows", &rows, err);
+    t->new_rows = (int64_t)(t->rows.n_rows + t->rows.n_skipped) -
+                  (rows.type == CELL_INT ? rows.i : 0);
+    sq_cell_free(&rows);
+    rec_log_row row = {.phase = "incremental",
+                       .loss = NAN,
+                       .metric = "new_rows",
+                       .value = (double)t->new_rows,
+                       .seconds = NAN};
+    train_log_add(t->c, &row);
+    return s;
+}
+
+static rec_status read_all(training *t, bool want_previous, rec_err *err) {
     double start = rec_seconds();
     rec_status s = read_sources(t, err);
-    unpin_snapshot(t);
     if (s == REC_OK)
         s = dataset_build(&t->cfg.signal, t->rows.row, t->rows.n,
                           (uint32_t)keyset_count(t->users),
@@ -281,6 +241,8 @@ static rec_status read_all(training *t, rec_err *err) {
     t->data.docs = t->docs;
     t->data.items = t->items;
     if (s == REC_OK) t->liked_value = sq_typical_liking(&t->data);
+    if (s == REC_OK) s = read_previous(t, want_previous, err);
+    unpin_snapshot(t);
     t->read_seconds = rec_seconds() - start;
     return s == REC_OK ? refuse_empty(t, err) : s;
 }
@@ -301,17 +263,20 @@ static rec_status fit(training *t, rec_err *err) {
     model_fit_args args = {.data = &t->data,
                            .options = &t->cfg.options,
                            .seed = t->cfg.seed,
+                           .previous = t->previous.model,
+                           .previous_item = t->previous.item,
                            .run = &t->run};
+    size_t n_log = t->log.n;
     rec_status s = t->cfg.ops->fit(&args, &t->model, err);
     if (s == REC_OK) s = build_near(t, err);
     if (s == REC_OK)
         s = sq_fit_popularity(&t->data, t->cfg.seed, &t->run, &t->popularity, err);
     if (s == REC_OK) s = run_check(&t->run, err);
     t->fit_seconds = rec_seconds() - start;
-    if (s == REC_OK && t->log.n == 0) { /* a closed form: one pass, one row */
+    if (s == REC_OK && t->log.n == n_log) { /* a closed form: one pass, one row */
         rec_log_row once = {t->cfg.ops->name, 1, .loss = NAN, .value = NAN,
                             .seconds = t->fit_seconds};
-        collect(t->c, &once);
+        train_log_add(t->c, &once);
     }
     return s;
 }
@@ -445,6 +410,7 @@ static rec_status lock_and_compare(training *t, rec_err *err) {
 
 static rec_status write_all(training *t, rec_err *err) {
     double start = rec_seconds();
+    sq_trained now = trained_of(t);
     rec_status s = begin(t, err);
     if (is_missing(s, err)) s = refuse_changed(t, err);
     if (s == REC_OK && t->standalone) s = lock_and_compare(t, err);
@@ -452,9 +418,10 @@ static rec_status write_all(training *t, rec_err *err) {
     if (s == REC_OK && t->popularity)
         s = write_model(t, "popularity", t->popularity, err);
     if (s == REC_OK) s = write_near(t, err);
+    if (s == REC_OK) s = sq_previous_write(&now, &t->previous, err);
     if (s == REC_OK && t->items) s = write_items(t, err);
     if (s == REC_OK && t->users) s = write_users(t, err);
-    if (s == REC_OK) s = write_log(t, err);
+    if (s == REC_OK) s = train_log_write(&t->log, &now, err);
     if (s == REC_OK) s = write_state(t, err);
     if (s == REC_OK) s = sq_state_seal(t->c->db, t->schema, t->name, err);
     s = end(t, s, err);
@@ -468,6 +435,7 @@ typedef struct train_options {
     double
         if_stale; /* share of new rows below which nothing is done; NaN = always train */
     char keep_if[40]; /* metric by which the old model may stay; "" = none */
+    bool is_full;     /* start from nothing, whatever is stored */
 } train_options;
 
 static rec_status parse_option(const json *j, train_options *out, rec_err *err) {
@@ -487,9 +455,15 @@ static rec_status parse_option(const json *j, train_options *out, rec_err *err) 
             return eval_metric_read("rec_train", metric, &ignored, err);
         }
     }
+    if (strcmp(name, "full") == 0) {
+        out->is_full = json_truth(j, false);
+        if (json_is_bool(j)) return REC_OK;
+        return rec_fail(err, REC_RANGE,
+                        "rec_train: full is true (start from nothing) or false");
+    }
     return rec_fail(err, REC_RANGE,
                     "rec_train: unknown option %.60s; allowed: if_stale (a share), "
-                    "keep_if (a metric, as in 'ndcg@10')",
+                    "keep_if (a metric, as in 'ndcg@10'), full (true, false)",
                     name);
 }
 
@@ -552,6 +526,14 @@ static bool report_verdict(const training *t, json *j) {
     return json_set(j, "keep_if", v) && ok;
 }
 
+/* That the stored model was gone on from: rows more than then, and the share of pairs that came or went. */
+static bool report_growth(const training *t, json *j) {
+    json *g = json_new_object();
+    bool ok = json_set(g, "new_rows", json_new_int(t->new_rows));
+    ok = json_set(g, "changed", json_new_number(rounded(t->previous.changed))) && ok;
+    return json_set(j, "incremental", g) && ok;
+}
+
 static rec_status write_report(const training *t, bool is_trained, char **out,
                                rec_err *err) {
     json *j = json_new_object(), *seconds = json_new_object();
@@ -570,6 +552,7 @@ static rec_status write_report(const training *t, bool is_trained, char **out,
         if (t->rows.n_undated) /* they have no place in a window and do not decay */
             ok = json_set(j, "undated", json_new_int((int64_t)t->rows.n_undated)) && ok;
     }
+    if (t->previous.model) ok = report_growth(t, j) && ok;
     ok = json_set(seconds, "read", json_new_number(rounded(t->read_seconds))) && ok;
     ok = json_set(seconds, "fit", json_new_number(rounded(t->fit_seconds))) && ok;
     ok = json_set(seconds, "write", json_new_number(rounded(t->write_seconds))) && ok;
@@ -590,12 +573,12 @@ static rec_status check_members(training *t, rec_err *err) {
     return s;
 }
 
-static rec_status compute(training *t, rec_err *err) {
+static rec_status compute(training *t, const train_options *o, rec_err *err) {
     t->c->progress.name = t->name;
     t->c->log = &t->log;
     sq_run_init(t->c, &t->run, true);
-    t->run.log = collect;
-    rec_status s = read_all(t, err);
+    t->run.log = train_log_add;
+    rec_status s = read_all(t, !o->is_full, err);
     if (s == REC_OK) s = fit(t, err);
     return s;
 }
@@ -637,7 +620,7 @@ static rec_status train(training *t, const char *name, const char *options,
         t->data.now = t->liked_value = NAN;
         s = check_members(t, err);
     } else if (s == REC_OK) {
-        s = compute(t, err);
+        s = compute(t, &o, err);
     }
     unpin_snapshot(t);
     if (s == REC_OK) s = write_all(t, err);

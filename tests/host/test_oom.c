@@ -121,6 +121,19 @@ static const char base_tables[] =
     "INSERT INTO about(about) VALUES ('integrity-check'); INSERT INTO reader(reader) " \
     "VALUES ('integrity-check');"
 
+/* Those that go on from the stored model. */
+#define TRAIN_GROWING                                                         \
+    "SELECT rec_train('taste'); INSERT INTO stars(stars) VALUES ('train');"   \
+    "INSERT INTO web(web) VALUES ('train'); INSERT INTO waves(waves) VALUES " \
+    "('train'); INSERT INTO towers(towers) VALUES ('train'); INSERT INTO "    \
+    "pairs(pairs) VALUES ('train');"
+#define CHECK_GROWING                                                                \
+    "INSERT INTO taste(taste) VALUES ('integrity-check'); INSERT INTO stars(stars) " \
+    "VALUES ('integrity-check'); INSERT INTO web(web) VALUES ('integrity-check'); "  \
+    "INSERT INTO waves(waves) VALUES ('integrity-check'); INSERT INTO "              \
+    "towers(towers) VALUES ('integrity-check'); INSERT INTO pairs(pairs) VALUES "    \
+    "('integrity-check');"
+
 static const scenario scenarios[] = {
     {"index", "", "",
      "CREATE VIRTUAL TABLE v USING rec_index(id INTEGER PRIMARY KEY, e float32[4], tag "
@@ -191,6 +204,10 @@ static const scenario scenarios[] = {
                    "ALTER TABLE pop RENAME TO charts; DROP TABLE charts;",
      "PRAGMA integrity_check;", 0},
     {"train", base_tables, CREATE_MODELS, TRAIN_MODELS, "PRAGMA integrity_check;", 0},
+    {"grow", base_tables, CREATE_MODELS TRAIN_GROWING,
+     "INSERT INTO ratings VALUES (5, 1, 5, 400);" TRAIN_GROWING
+     "SELECT count(*) FROM taste_log WHERE phase = 'incremental';",
+     CHECK_GROWING, 100},
     {"relation", base_tables, MODELS,
      "SELECT item, score FROM taste WHERE user = 1 AND seen = 0 ORDER BY score DESC "
      "LIMIT 2;"
@@ -369,6 +386,7 @@ int main(int argc, char **argv) {
     sqlite3_initialize();
     setenv("REC_THREADS", "1", 1);
     setenv("REC_PROGRESS", "0", 1);
+    setenv("REC_GROW_MIN", "1", 1);
     int bad = 0, passed = 0;
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
         const scenario *s = &scenarios[i];
