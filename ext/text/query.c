@@ -82,14 +82,16 @@ static bool is_chitchat(const query_state *q) {
         "how are you",     "who are you",    "what are you", "whats up",
         "what can you do", "are you a",      "nice to meet", "tell me a joke",
         "how is it going", "how do you do",  "good morning", "good evening",
-        "good night",      "good afternoon", "your name",
+        "good night",      "good afternoon", "your name",    "good day",
+        "are you real",    "anybody there",  "anyone there", "you there",
     };
     static const char *const small_talk =
         " hello hi hey hiya thanks thank thx cheers goodbye bye yo sup greetings howdy "
         "lol haha "
         "welcome morning evening afternoon night joke human bot robot going name meet "
         "cool ok "
-        "okay there much help perfect awesome great nice day ";
+        "okay there much help perfect awesome great nice day good today anybody anyone "
+        "real doing ";
     bool is_talk =
         any_word_in(q, " hello hi hey hiya thanks thank thx goodbye bye greetings "
                        "howdy lol haha cheers ");
@@ -134,6 +136,9 @@ static bool is_informational(const query_state *q) {
         "explain",       "describe the",       "plot of",          "summary of",
     };
     size_t i = first_word(q);
+    if (words_at(q, i, "what do you have") || words_at(q, i, "what have you got") ||
+        words_at(q, i, "what do you sell"))
+        return false;
     for (size_t k = 0; k < sizeof phrases / sizeof phrases[0]; k++)
         if (any_words(q, phrases[k])) return true;
     if (word_in(q, i, " who whose whos when why whens whys ")) return true;
@@ -147,6 +152,13 @@ static bool is_informational(const query_state *q) {
         return !word_in(q, i + 1, " there ") && q->nbyte &&
                q->text[q->nbyte - 1] == '?';
     return false;
+}
+
+/* "How do I clean a pot?", "does the kite need wind?": about one thing, not a choice. */
+static bool asks_about_one(const query_state *q) {
+    size_t i = first_word(q);
+    if (word_is(q, i, "how")) return !word_in(q, i + 1, " many much ");
+    return word_in(q, i, " who whose why when does do did is are was were can ");
 }
 
 static query_intent find_intent(const query_state *q) {
@@ -363,18 +375,32 @@ static void ask_about_range(const query_state *q, bytes_writer *w) {
     }
 }
 
+/* Is there a word to search for that the items have? Without a text model: any word. */
+static bool has_known_word(const query_state *q) {
+    for (size_t i = 0; i < q->n; i++) {
+        if (!is_searched(q, i)) continue;
+        char stem[TOKEN_MAX_BYTES + 1];
+        memcpy(stem, q->w[i].t.text, q->w[i].t.n_text);
+        size_t n = stem_english(stem, q->w[i].t.n_text);
+        if (!q->l || lsa_find_term(q->l, stem, n) != KEYS_NONE) return true;
+    }
+    return false;
+}
+
 static rec_status clarify(query_state *q) {
     query_request *r = q->out;
     bytes_writer w = {0};
     rec_status rc = REC_OK;
     size_t n = 1;
     bool says_nothing =
-        !r->filters.n_cond && !q->n_titles && !r->exclude.n && !r->query[0];
-    if (r->intent == INTENT_CHITCHAT || says_nothing) {
+        !r->filters.n_cond && !q->n_titles && !r->exclude.n && !has_known_word(q);
+    bool wants_item =
+        r->intent == INTENT_TRANSACTIONAL || r->intent == INTENT_NAVIGATIONAL;
+    if (wants_item && says_nothing) {
         ask_facet(q, &w);
     } else if (q->has_bad_range) {
         ask_about_range(q, &w);
-    } else if (q->c && r->filters.n_cond && r->intent != INTENT_INFORMATIONAL) {
+    } else if (q->c && r->filters.n_cond && wants_item) {
         rc = count_items(q, &r->filters, &n);
         if (!rc && !n) rc = ask_to_relax(q, &w);
     }
@@ -383,7 +409,7 @@ static rec_status clarify(query_state *q) {
         r->question = bytes_take_text(&w);
         if (!r->question) rc = rec_nomem(q->err);
         r->needs_clarification = true;
-        query_doubt(q, r->intent == INTENT_CHITCHAT ? 0.1 : 0.45);
+        query_doubt(q, 0.45);
     }
     if (!rc && w.status) rc = rec_nomem(q->err);
     bytes_clear(&w);
@@ -429,7 +455,8 @@ rec_status query_parse(const char *text, size_t nbyte, const catalog *c, const l
                      .out = out,
                      .err = err ? err : &own};
     rec_status rc = query_lex(&q);
-    if (!rc) query_titles(&q);
+    if (!rc) query_titles(&q); /* first as it stands: "La vita è bella" is no request */
+    if (!rc && !q.n_titles && query_translate(&q)) query_titles(&q);
     if (!rc) rc = query_numbers(&q);
     if (!rc) query_negation(&q);
     if (!rc) rc = query_values(&q);
@@ -438,6 +465,8 @@ rec_status query_parse(const char *text, size_t nbyte, const catalog *c, const l
     if (!rc) {
         drop_empty(&out->filters);
         out->intent = find_intent(&q);
+        if (out->intent == INTENT_INFORMATIONAL && asks_about_one(&q))
+            filters_clear(&out->filters);
         rc = write_query(&q);
     }
     if (!rc) rc = write_expansions(&q);

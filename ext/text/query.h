@@ -1,6 +1,7 @@
 /* query.h - what the files of the request rules share with each other, and nobody else.
  *
  *     sentence -> words     query_lex.c      words, quotes, currency, number forms
+ *              -> English   query_foreign.c   the known words of six more languages
  *              -> titles    query_titles.c   "like X", quoted and capitalised titles
  *              -> numbers   query_amount.c   units, decades, spans
  *                           query_number.c   comparisons, which facet, bounds
@@ -78,6 +79,10 @@ size_t number_at(const query_state *q, size_t i, double *out);
 facet_role query_role(const query_state *q, size_t facet);
 int query_role_find(const query_state *q, facet_role role); /* facet or -1 */
 void query_doubt(query_state *q, double d);
+
+/* query_foreign.c: is the sentence in another language? Then its known words are English
+ * from here on. */
+bool query_translate(query_state *q);
 
 /* query_titles.c */
 void query_titles(query_state *q);

@@ -16,6 +16,8 @@
 #include "query.h"
 #include <math.h>
 
+#define AGE_MAX 21 /* years that "from 8 years" may mean */
+
 #define YEAR_FIRST 1000
 #define YEAR_LAST  2100
 
@@ -78,6 +80,14 @@ static int ordinal_value(const query_state *q, size_t i) {
 /* "the early 90s", "nineteenth century": a span of years. */
 static size_t decade_at(const query_state *q, size_t i, amount *a) {
     size_t at = i + (word_in(q, i, " the ") ? 1 : 0), narrow = SIZE_MAX;
+    if (words_at(q, i, "this century") || words_at(q, i, "the current century")) {
+        *a = (amount){
+            .role = ROLE_YEAR, .facet = -1, .is_decade = true, .is_range = true};
+        a->lo = a->hi = 2000;
+        a->is_range = false;
+        a->has_plus = true;
+        return a->n = words_at(q, i, "this century") ? 2 : 3;
+    }
     if (word_in(q, at, " early mid middle late ")) narrow = at++;
     if (narrow != SIZE_MAX && word_in(q, at, " to ")) return 0;
     if (at >= q->n) return 0;
@@ -198,7 +208,8 @@ static void read_unit(const query_state *q, size_t i, amount *a) {
         size_t old = word_in(q, i + a->n + k, " old olds ") ? 1 : 0;
         bool is_up = words_at(q, i + a->n + k, "and up") ||
                      words_at(q, i + a->n + k, "and over");
-        if (!old && !is_up && strcmp(w->unit, "yo") != 0) return;
+        bool is_from = i && a->lo <= AGE_MAX && word_in(q, i - 1, " from ages aged ");
+        if (!old && !is_up && !is_from && strcmp(w->unit, "yo") != 0) return;
         a->role = ROLE_AGE;
         a->n += k + old;
     } else if ((a->facet = facet_with_unit(q, w->unit)) < 0) {

@@ -288,7 +288,7 @@ static size_t find_mentions(query_state *q, mention *m) {
             continue;
         }
         if (word_in(q, i + n, " subtitles subtitled subtitle dubbed dub ")) continue;
-        if (e->rank == VOCAB_SYNONYM || e->rank == VOCAB_PART) query_doubt(q, 0.03);
+        if (e->rank == VOCAB_SYNONYM || e->rank == VOCAB_PART) query_doubt(q, 0.1);
         bool is_plural = is_plural_word(q, i + n - 1);
         m[n_mention++] = (mention){
             .e = e, .n_entry = n_entry, .begin = i, .n = n, .is_plural = is_plural};

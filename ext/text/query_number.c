@@ -318,6 +318,7 @@ static void read_left(const query_state *q, expression *x) {
 }
 
 static void read_right(const query_state *q, expression *x) {
+    if (x->a.has_plus && (x->op == OP_NONE || x->op == OP_EQ)) x->op = OP_GE;
     if (x->end >= q->n) return;
     for (size_t k = 0; k < sizeof rules_behind / sizeof rules_behind[0]; k++) {
         const number_rule *r = &rules_behind[k];
@@ -330,7 +331,6 @@ static void read_right(const query_state *q, expression *x) {
         x->end += n;
         break;
     }
-    if (x->a.has_plus && (x->op == OP_NONE || x->op == OP_EQ)) x->op = OP_GE;
     if (x->hint != ROLE_NONE || x->named >= 0) return;
     for (size_t k = 0; k < 2 && x->end + k < q->n; k++) {
         if (q->w[x->end + k].t.after_break || !word_is_free(q, x->end + k)) return;

@@ -28,14 +28,14 @@ const char *const text_synonyms[] = {
     "g comedy|comedies|comedic|funny|hilarious|humorous|humor|humour|witty|romcom|rom "
     "com|dramedy",
     "g humor|humour|comedy|funny|humorous",
-    "g crime|crime fiction|crime story|gangster|gangsters|mafia|mob|heist",
+    "g crime|crime fiction|crime story|gangster|gangsters|mafia|mob",
     "g documentary|documentaries|docu|docs",
     "g drama|dramas|dramatic|dramedy",
     "g fantasy|fantasies|fantastical|sword and sorcery",
     "g film noir|noir|neo noir|film noirs",
     "g history|historical|histories|period piece|costume drama|historical fiction",
     "g historical fiction|historical|historical novel|historical novels",
-    "g horror|scary|horrors|slasher|slashers|terrifying|creepy|spooky|frightening",
+    "g horror|scary|horrors|slasher|slashers|terrifying|frightening",
     "g music|musics",
     "g musical|musicals",
     "g mystery|mysteries|whodunit|whodunnit|detective|detectives|detective fiction|"
