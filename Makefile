@@ -50,7 +50,7 @@ CFLAGS  += -Werror
 endif
 comma   := ,
 
-.PHONY: all demo test movielens bench bench-index report asan tsan golden unit host check test-versions format lint \
+.PHONY: all demo test movielens bench bench-index bench-cf report asan tsan golden unit host check test-versions format lint \
         install setup help clean test-one stats
 all: $(LIB) ## build the extension
 	@mkdir -p build && ln -sf $(CONFIG)/$(notdir $(LIB)) build/$(notdir $(LIB))
@@ -84,6 +84,9 @@ bench-index: setup ## the vector index beside its peers, with the table of goals
 report: setup ## how good the answers are: labelled sentences through the builtin (films need ../shared/data)
 	@$(MAKE) --no-print-directory -j2 all
 	@tests/report/rewrite.sh
+
+bench-cf: setup ## collaborative filtering beside what was published (CASES="itemknn ease")
+	@tests/bench/cf.sh $(CASES)
 
 test-one: all ## one part of the tests: make test-one NAME=golden/0100
 	@tests/run.sh "$(NAME)"

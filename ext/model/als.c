@@ -122,8 +122,8 @@ static size_t longest_row(const size_t *ptr, size_t n) {
     return most;
 }
 
-static rec_status half_fast(const als_half *h, mat *solved, float *bias, double *loss,
-                            rec_run *run, rec_err *err) {
+rec_status als_half_fast(const als_half *h, mat *solved, float *bias, double *loss,
+                         rec_run *run, rec_err *err) {
     size_t n_worker = (size_t)run_threads(run), dim = solved->dim;
     half_job job = {h, solved, bias, loss, rec_zeros(n_worker, sizeof *job.scratch)};
     rec_status st = job.scratch ? REC_OK : rec_nomem(err);
@@ -531,5 +531,5 @@ rec_status als_fit_with(const model_fit_args *a, als_half_step step, rec_model *
 }
 
 rec_status als_fit(const model_fit_args *a, rec_model **out, rec_err *err) {
-    return als_fit_with(a, half_fast, out, err);
+    return als_fit_with(a, als_half_fast, out, err);
 }

@@ -78,6 +78,8 @@ rec_status als_best_epochs(const model_fit_args *a, als_half_step step, int *epo
                            rec_err *err);
 
 /* als.c */
+rec_status als_half_fast(const als_half *h, mat *solved, float *bias, double *loss,
+                         rec_run *run, rec_err *err);
 typedef rec_status (*als_watch)(void *ctx, als *m, int epoch, bool *stop, rec_err *err);
 typedef struct als_plan { /* how long to train, and who looks on */
     int epochs;

@@ -429,6 +429,8 @@ rec_status als_fit_with(const model_fit_args *a, als_half_step step, rec_model *
                         rec_err *err);
 /* als_reference.c. The readable reference: the same objective, solved plainly in double. */
 rec_status als_fit_reference(const model_fit_args *a, rec_model **out, rec_err *err);
+/* A d x d Cholesky for every row, by the routines and on the threads of the fast way. */
+rec_status als_fit_cholesky(const model_fit_args *a, rec_model **out, rec_err *err);
 
 /* ---- content.c --------------------------------------------------------------------------------------------- */
 

@@ -15,21 +15,7 @@ sql() { sqlite3 -batch -init /dev/null -cmd ".load $lib" "$@"; }
 [ -x $work/bench ] && [ $work/bench -nt tests/bench/bench.c ] ||
   ${CC:-cc} -O2 -D_GNU_SOURCE -o $work/bench tests/bench/bench.c -lsqlite3 -lm
 
-gowalla=../shared/data/gowalla
-load_gowalla() { # one row an interaction: the ordinary table that a user would have
-  [ -f $work/gowalla.db ] && return
-  awk '{for (i = 2; i <= NF; i++) print $1 "," $i}' $gowalla/train.txt >$work/train.csv
-  awk '{for (i = 2; i <= NF; i++) print $1 "," $i}' $gowalla/test.txt >$work/test.csv
-  rm -f $work/gowalla.tmp
-  sqlite3 -batch -init /dev/null $work/gowalla.tmp <<SQL
-CREATE TABLE checkins(user INTEGER, item INTEGER); CREATE TABLE test(user INTEGER, item INTEGER, PRIMARY KEY(user, item)) WITHOUT ROWID;
-.mode csv
-.import $work/train.csv checkins
-.import $work/test.csv test
-CREATE INDEX checkins_user ON checkins(user);
-SQL
-  mv $work/gowalla.tmp $work/gowalla.db
-}
+. tests/bench/gowalla.sh
 # Recall@20 = hits / |test|, NDCG@20 with the ideal over min(20, |test|), mean over the test users; training items masked.
 evaluate() { # evaluate <model>
   sql $work/gowalla.db <<SQL
@@ -44,7 +30,7 @@ SQL
 train_case() { # train_case <name> <options>
   want "$1" || return 0
   [ -f $gowalla/train.txt ] || { echo "no $gowalla" >&2; return 0; }
-  load_gowalla
+  load_gowalla $work/gowalla.db
   sql $work/gowalla.db "DROP TABLE IF EXISTS m; CREATE VIRTUAL TABLE m USING rec_model($2, interactions=checkins, user=user, item=item, feedback=implicit);"
   local report; report=$(sql $work/gowalla.db "SELECT rec_train('m')")
   for part in read fit write; do

@@ -7,6 +7,8 @@
  *
  *   cf --reference [--every N] [--threads N] als [option=value ...]
  *
+ *   cf --copies N [--threads N] ALGORITHM [option=value ...]
+ *
  *   algorithm,options,recall@20,ndcg@20,fit_s,score_s,model_bytes,saved_bytes,fit_cpu_s,score_cpu_s
  *
  * DIR (default ../shared/data/gowalla) holds train.txt and test.txt, a line per user: `user item
@@ -22,9 +24,14 @@
  * --grow N  fits without the last N percent of the rows of a random choice of rows, then again
  *           with all of them and the first model as `previous`; prints the second fit, then the
  *           fit from nothing, and a third line: the share of top 20 on which the two agree.
- * --reference  the rows of every N-th user, fitted by als as it is and by als_reference.c (plain
- *           Cholesky, a row after the other, on one thread): CPU seconds of both, how many times
- *           faster, and the largest difference of a score over the largest score.
+ * --reference  als beside the same objective solved by a Cholesky of every row, on the same data
+ *           and threads (als_reference.c): seconds and CPU seconds of both, how many times faster,
+ *           and the largest difference of a score over the largest score. With --every also the
+ *           readable solver in double precision, on one thread.
+ * --copies N  how cost grows: N copies of the training rows with their own users and items, of
+ *           which one row in eight goes to the item of another copy, so that degrees stay as they
+ *           are and the graph is one. A line algorithm,options,interactions,users,items,fit_s,
+ *           fit_cpu_s,bytes_while_fitting,model_bytes; bytes count the interactions too.
  * --rmse    explicit ratings: DIR (default ../shared/data/ml-latest-small) holds ratings.csv. Five
  *           folds, the fold of a row a hash of its user and its place in the file; each is
  *           predicted from the four others. Lines `name,options,rmse`: the mean of all ratings, the
@@ -38,6 +45,7 @@
 #undef realloc
 #undef free
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -52,7 +60,7 @@ typedef struct setup {
     const char *dir, *algorithm;
     bool valid, rmse, reference, one;
     int threads;
-    size_t every, grow;
+    size_t every, grow, copies;
     uint64_t seed;
 } setup;
 typedef struct lists { /* what the evaluator compares, and what it finds */
@@ -356,43 +364,125 @@ static void measure(const setup *s, const model_options *o, const char *options,
     free(l.ndcg);
 }
 
-static void measure_reference(const setup *s, const model_options *o,
-                              const char *options, const rows *train,
-                              uint32_t n_items) {
-    rows some = {0};
-    dataset d;
+/* ---- als beside a Cholesky of every row -------------------------------------------------------- */
+
+typedef rec_status (*fit_fn)(const model_fit_args *a, rec_model **out, rec_err *err);
+
+/* Largest difference of a score over the largest score, of a hundred users. */
+static double difference(const rec_model *m, const rec_model *other, const dataset *d) {
     rec_err err = {0};
-    uint32_t n_users = 0;
-    for (size_t i = 0; i < train->n; i++)
-        if (train->a[i].user % s->every == 0)
-            add_row(&some, train->a[i].user / (uint32_t)s->every, train->a[i].item);
-    n_users = some.n ? some.a[some.n - 1].user + 1 : 0;
-    build(&some, n_users, n_items, &d);
-    cost fast;
-    rec_model *m = fit(s, &d, o, NULL, &fast), *plain = NULL;
-    model_fit_args a = {.data = &d, .options = o, .seed = s->seed};
-    double start = cpu_seconds(), most = 0, largest = 0;
-    if (als_fit_reference(&a, &plain, &err)) die("reference", &err);
-    double slow = cpu_seconds() - start;
-    float *x = room(sizeof *x * n_items), *y = room(sizeof *y * n_items);
-    for (uint32_t u = 0; u < n_users; u += n_users / 100 + 1) {
-        model_query q = query_of(&d, u);
-        if (m->ops->score(m, &q, NULL, n_items, x, &err) ||
-            plain->ops->score(plain, &q, NULL, n_items, y, &err))
+    float *x = room(sizeof *x * d->n_items), *y = room(sizeof *y * d->n_items);
+    double most = 0, largest = 0;
+    for (uint32_t u = 0; u < d->n_users; u += d->n_users / 100 + 1) {
+        model_query q = query_of(d, u);
+        if (m->ops->score(m, &q, NULL, d->n_items, x, &err) ||
+            other->ops->score(other, &q, NULL, d->n_items, y, &err))
             die("score", &err);
-        for (uint32_t i = 0; i < n_items; i++) {
+        for (uint32_t i = 0; i < d->n_items; i++) {
             most = fmax(most, fabs((double)x[i] - y[i]));
             largest = fmax(largest, fabs(y[i]));
         }
     }
-    printf("als,%s,%.2f\nreference,%s,%.2f\ntimes,,%.1f\ndifference,,%.1e\n", options,
-           fast.cpu, options, slow, slow / fast.cpu, most / largest);
-    m->ops->close(m);
-    plain->ops->close(plain);
-    dataset_clear(&d);
-    free(some.a);
     free(x);
     free(y);
+    return most / largest;
+}
+
+static void measure_reference(const setup *s, const model_options *o,
+                              const char *options, const rows *train,
+                              uint32_t n_items) {
+    static const char *const name[] = {"every row by Cholesky", "in double precision"};
+    static const fit_fn rival[] = {als_fit_cholesky, als_fit_reference};
+    rows some = {0};
+    dataset d;
+    rec_err err = {0};
+    for (size_t i = 0; i < train->n; i++)
+        if (train->a[i].user % s->every == 0)
+            add_row(&some, train->a[i].user / (uint32_t)s->every, train->a[i].item);
+    build(&some, some.n ? some.a[some.n - 1].user + 1 : 0, n_items, &d);
+    cost fast, slow;
+    rec_model *m = fit(s, &d, o, NULL, &fast), *plain = NULL;
+    printf("als,%s,%.2f,%.2f\n", options, fast.seconds, fast.cpu);
+    for (int k = 0; k < (s->every > 1 ? 2 : 1); k++) {
+        rec_run run = {.n_threads = s->threads};
+        model_fit_args a = {.data = &d, .options = o, .seed = s->seed, .run = &run};
+        double start = rec_seconds(), cpu = cpu_seconds();
+        if (rival[k](&a, &plain, &err)) die("reference", &err);
+        slow = (cost){rec_seconds() - start, cpu_seconds() - cpu};
+        printf("%s,%s,%.2f,%.2f,times,%.2f,difference,%.1e\n", name[k], options,
+               slow.seconds, slow.cpu, slow.cpu / fast.cpu, difference(m, plain, &d));
+        plain->ops->close(plain);
+    }
+    m->ops->close(m);
+    dataset_clear(&d);
+    free(some.a);
+}
+
+/* ---- how cost grows ---------------------------------------------------------------------------------- */
+
+#define COUNT_HEAD 16 /* keeps the alignment of malloc */
+#define FAR_ONE_IN 8
+static atomic_size_t count_held, count_most;
+
+static void *count_block(void *p, size_t nbyte) {
+    if (!p) return NULL;
+    size_t now = atomic_fetch_add(&count_held, nbyte) + nbyte,
+           most = atomic_load(&count_most);
+    while (now > most && !atomic_compare_exchange_weak(&count_most, &most, now))
+        continue;
+    memcpy(p, &nbyte, sizeof nbyte);
+    return (char *)p + COUNT_HEAD;
+}
+static void *count_start(void *p) {
+    size_t nbyte;
+    char *start = (char *)p - COUNT_HEAD;
+    memcpy(&nbyte, start, sizeof nbyte);
+    atomic_fetch_sub(&count_held, nbyte);
+    return start;
+}
+static void *count_alloc(size_t nbyte) {
+    return count_block(malloc(nbyte + COUNT_HEAD), nbyte);
+}
+static void *count_resize(void *p, size_t nbyte) {
+    if (!p) return count_alloc(nbyte);
+    size_t old;
+    memcpy(&old, (char *)p - COUNT_HEAD, sizeof old);
+    void *moved = realloc((char *)p - COUNT_HEAD, nbyte + COUNT_HEAD);
+    if (moved) atomic_fetch_sub(&count_held, old);
+    return count_block(moved, nbyte);
+}
+static void count_release(void *p) {
+    if (p) free(count_start(p));
+}
+
+static void measure_copies(const setup *s, const model_options *o, const char *options,
+                           const rows *train, uint32_t n_users, uint32_t n_items) {
+    static const rec_allocator counting = {count_alloc, count_resize, count_release};
+    rows r = {0};
+    rng random;
+    dataset d;
+    uint32_t n = (uint32_t)s->copies;
+    rng_seed(&random, s->seed, 2);
+    r.a = room(sizeof *r.a * train->n * n);
+    r.cap = train->n * n;
+    for (uint32_t c = 0; c < n; c++)
+        for (size_t i = 0; i < train->n; i++) {
+            uint32_t to =
+                rng_below(&random, FAR_ONE_IN) ? c : (uint32_t)rng_below(&random, n);
+            add_row(&r, train->a[i].user + c * n_users,
+                    train->a[i].item + to * n_items);
+        }
+    rec_set_allocator(&counting);
+    build(&r, n_users * n, n_items * n, &d);
+    free(r.a);
+    atomic_store(&count_most, atomic_load(&count_held));
+    cost spent;
+    rec_model *m = fit(s, &d, o, NULL, &spent);
+    printf("%s,%s,%zu,%u,%u,%.2f,%.2f,%zu,%zu\n", s->algorithm, options, d.n, d.n_users,
+           d.n_items, spent.seconds, spent.cpu, atomic_load(&count_most),
+           m->ops->nbyte(m));
+    m->ops->close(m);
+    dataset_clear(&d);
 }
 
 /* ---- explicit ratings ---------------------------------------------------------------------------- */
@@ -530,7 +620,7 @@ static void measure_rmse(const setup *s, const model_options *o, const char *opt
 
 static const char usage[] =
     "usage: cf [--data DIR] [--valid] [--one] [--rmse] [--reference] [--threads N] "
-    "[--seed N] [--every N] [--grow N] "
+    "[--seed N] [--every N] [--grow N] [--copies N] "
     "ALGORITHM [option=value ...]";
 
 static int read_flags(int argc, char **argv, setup *s) {
@@ -563,6 +653,8 @@ static int read_flags(int argc, char **argv, setup *s) {
             s->seed = number;
         else if (strcmp(name, "--every") == 0 && number >= 1)
             s->every = number;
+        else if (strcmp(name, "--copies") == 0 && number >= 1 && number <= 100)
+            s->copies = number;
         else if (strcmp(name, "--grow") == 0 && number <= 50)
             s->grow = number;
         else
@@ -601,6 +693,12 @@ int main(int argc, char **argv) {
         return 0;
     }
     rows train = read_rows(s.dir, "train.txt"), held = {0};
+    if (s.copies) {
+        uint32_t n[2] = {0, 0};
+        count_keys(&train, &n[0], &n[1]);
+        measure_copies(&s, &o, options ? options : "", &train, n[0], n[1]);
+        return 0;
+    }
     if (s.valid)
         hold_out(&train, &held);
     else
