@@ -66,7 +66,7 @@ judge() {
 model_case() { # model_case <name> <options> <published> <goal> <seconds>
   local report cpu bytes found parts=() part
   sql "$db" "DROP TABLE IF EXISTS m; CREATE VIRTUAL TABLE m USING rec_model($2, interactions=checkins, user=user, item=item);"
-  report=$(sql -cmd ".timer on" "$db" "SELECT rec_train('m')")
+  report=$(sql -cmd ".timer on" "$db" <<<"SELECT rec_train('m');")
   cpu=$(awk '/^Run Time/ { print $6 + $8 }' <<<"$report")
   report=$(head -n 1 <<<"$report")
   bytes=$(sql "$db" "SELECT bytes FROM rec_models WHERE name = 'm'")
@@ -88,7 +88,7 @@ reference_case() { # wall and CPU seconds of both, on all of the data; 1e-4 is w
 read_case() {
   sql "$db" "DROP TABLE IF EXISTS m; CREATE VIRTUAL TABLE m USING rec_model(algorithm=popularity, interactions=checkins, user=user, item=item);"
   for i in 1 2 3; do
-    sql -cmd ".timer on" "$db" "SELECT 'read,810128 rows,' || (rec_train('m') ->> '$.seconds.read') || ' s'"
+    sql -cmd ".timer on" "$db" <<<"SELECT 'read,810128 rows,' || (rec_train('m') ->> '$.seconds.read') || ' s';"
   done
 }
 curve_case() {
