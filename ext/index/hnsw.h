@@ -22,9 +22,9 @@
 #define HNSW_MIN_M            4 /* links a node chooses for itself in a layer */
 #define HNSW_DEFAULT_M        16
 #define HNSW_MAX_M            64
-#define HNSW_MIN_EF           1 /* width of a search: how many of the nearest it keeps */
+#define HNSW_MIN_EF           INDEX_MIN_EF /* width of a search: how many of the nearest it keeps */
 #define HNSW_DEFAULT_EF       64
-#define HNSW_MAX_EF           1000000
+#define HNSW_MAX_EF           INDEX_MAX_EF
 #define HNSW_MIN_BUILD_EF     8
 #define HNSW_DEFAULT_BUILD_EF 200
 #define HNSW_MAX_BUILD_EF     4000

@@ -73,6 +73,10 @@ typedef struct index_stats {
     uint32_t ef; /* width of a search that names none; 0: the kind has no width */
 } index_stats;
 
+/* Width of a search of a graph kind: at CREATE, for the table, for one query. */
+#define INDEX_MIN_EF 1
+#define INDEX_MAX_EF 1000000
+
 #define INDEX_CHUNK 64 /* slots of a saved chunk */
 
 typedef struct rec_index_ops {

@@ -457,6 +457,7 @@ const tvf_def *const vt_table_functions[] = {
     &tf_why_not_def,
     &tf_models_def,
     &tf_index_stats_def,
+    &tf_check_def,
     &tf_evaluate_def,
     &tf_compare_def,
     &tf_tune_def,

@@ -108,6 +108,14 @@ static rec_status read_query(const vt_index *vt, vt_index_cursor *cur, sqlite3_v
     return rec_fail(err, s, "%s: query: %s", d->what, inner.msg);
 }
 
+/* The same limits, in the same words, as at CREATE and for the command; for kinds that have no width,
+ * too, so that one query serves all. */
+static rec_status check_ef(const vt_index *vt, int64_t ef, rec_err *err) {
+    if (ef >= INDEX_MIN_EF && ef <= INDEX_MAX_EF) return REC_OK;
+    return rec_fail(err, REC_RANGE, "%s: ef=%lld is not allowed, use %d to %d",
+                    vt->def.what, (long long)ef, INDEX_MIN_EF, INDEX_MAX_EF);
+}
+
 typedef struct match_args {
     predicate *pred; /* on cells */
     size_t n;
@@ -137,6 +145,7 @@ static rec_status read_arg(const vt_index *vt, vt_index_cursor *cur,
                        err);
         cur->has_k |= is_k;
         m->is_empty |= is_null;
+        if (s == REC_OK && !is_k && !is_null) s = check_ef(vt, cur->ef, err);
         return s;
     }
     bool is_distance = item->column == n + INDEX_DISTANCE;
@@ -170,8 +179,7 @@ static rec_status start_search(vt_index_cursor *cur, size_t k, rec_err *err) {
     index_query q = {.vector = cur->query, .bits = cur->bits, .run = &cur->run};
     /* A graph plans by k, so only k = n may tell it: order must not depend on LIMIT. */
     q.k = cur->has_k || !sq_graph_exists(&vt->def) ? k : 0;
-    q.ef = cur->ef > 0 ? (uint32_t)(cur->ef < UINT32_MAX ? cur->ef : UINT32_MAX)
-                       : cur->mem->ef;
+    q.ef = cur->ef > 0 && sq_graph_exists(&vt->def) ? (uint32_t)cur->ef : cur->mem->ef;
     if (cur->is_exact) q.ef = UINT32_MAX;
     q.allowed = cur->has_allowed ? &cur->allowed : NULL;
     if (cur->search) cur->search->ops->end(cur->search);

@@ -39,6 +39,11 @@ static rec_status run_command(vt_index *vt, sqlite3_value *v, rec_err *err) {
             "%s: ef belongs to graph indexes; kind=flat compares with every vector and "
             "has nothing to tune",
             what);
+    if (strncmp(text, "recall", 6) == 0)
+        return rec_fail(err, REC_RANGE,
+                        "%s: recall is measured by SELECT recall FROM "
+                        "rec_index_stats('%s', 200)",
+                        what, vt->def.table);
     return rec_fail(err, REC_RANGE,
                     "%s: command '%s' is unknown; commands are 'rebuild', 'optimize', "
                     "'integrity-check'%s",
@@ -243,7 +248,13 @@ int vt_index_update(sqlite3_vtab *base, int argc, sqlite3_value **argv,
     } else {
         sqlite3_value *command = argv[2 + vt->def.n_field + INDEX_COMMAND];
         bool is_insert = sqlite3_value_type(argv[0]) == SQLITE_NULL;
-        if (sqlite3_value_type(command) != SQLITE_NULL && is_insert)
+        bool is_command = sqlite3_value_type(command) != SQLITE_NULL;
+        if (is_command && !is_insert)
+            s = rec_fail(&err, REC_RANGE,
+                         "%s: a command is an INSERT: INSERT INTO %s(%s) VALUES "
+                         "('optimize'); UPDATE has none",
+                         vt->def.what, vt->def.table, vt->def.table);
+        else if (is_command)
             s = run_command(vt, command, &err);
         else
             s = write_row(vt, argv, rowid, &rc, &err);

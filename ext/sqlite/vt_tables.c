@@ -133,13 +133,17 @@ static void shape_read(const tvf_def *def, tvf_shape *out) {
     out->n_arg = split_names(def->args, out->arg, TVF_MAX_ARGS);
 }
 
-/* "rec_recommend(model, user [, k])" */
+/* "rec_recommend(model, user [, k])", "rec_index_stats(index [, sample [, k]])" */
 static void usage(const tvf_def *def, const tvf_shape *sh, char out[256]) {
     size_t n = rec_format(out, 256, "%s(", def->name);
     for (int i = 0; i < sh->n_arg && n < 240; i++)
-        n += rec_format(out + n, 256 - n, "%s%s%s%s",
-                        i == def->n_required ? (i ? " [" : "[") : "", i ? ", " : "",
-                        sh->arg[i], i >= def->n_required ? "]" : "");
+        n += rec_format(out + n, 256 - n, "%s%s%s",
+                        i < def->n_required ? ""
+                        : i                 ? " ["
+                                            : "[",
+                        i ? ", " : "", sh->arg[i]);
+    for (int i = def->n_required; i < sh->n_arg && n < 250; i++)
+        n += rec_format(out + n, 256 - n, "]");
     rec_format(out + n, 256 - n, ")");
 }
 

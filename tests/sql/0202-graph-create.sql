@@ -33,7 +33,7 @@ SELECT name FROM sqlite_master WHERE name LIKE 'e!_%' ESCAPE '!' ORDER BY name;
 DROP TABLE e_graph;
 -- ef: a column of the query, a command, an option; the command stays in the file and follows ROLLBACK.
 INSERT INTO a VALUES (1, '[1,0,0]', 'x', 1), (2, '[0,1,0]', 'y', 2); SELECT movie_id, ef FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 200 AND k = 1;
-SELECT count(*) FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 1; SELECT count(*) FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 1000000000; SELECT count(*) FROM a WHERE embedding MATCH '[1,0,0]' AND ef = NULL;
+SELECT count(*) FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 1; SELECT count(*) FROM a WHERE embedding MATCH '[1,0,0]' AND ef = 1000000; SELECT count(*) FROM a WHERE embedding MATCH '[1,0,0]' AND ef = NULL;
 SELECT ef FROM rec_index_stats('a'); INSERT INTO a(a) VALUES ('ef=128'); SELECT ef FROM rec_index_stats('a');
 BEGIN; INSERT INTO a(a) VALUES ('ef=5'); SELECT ef FROM rec_index_stats('a'); ROLLBACK; SELECT ef FROM rec_index_stats('a');
 ALTER TABLE a RENAME TO aa; SELECT ef FROM rec_index_stats('aa'); ALTER TABLE aa RENAME TO a;

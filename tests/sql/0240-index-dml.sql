@@ -74,3 +74,11 @@ CREATE TRIGGER items_ad AFTER DELETE ON items BEGIN DELETE FROM i WHERE id = old
 CREATE TRIGGER items_au AFTER UPDATE ON items BEGIN UPDATE i SET id = new.id, v = new.e, tag = new.tag WHERE id = old.id; END;
 DELETE FROM i; INSERT INTO items VALUES (1, '[1,0]', 'a'), (2, '[0,1]', 'b'), (3, NULL, 'c'); UPDATE items SET e = '[9,9]' WHERE id = 2; DELETE FROM items WHERE id = 1;
 SELECT id, rec_vector_json(v), tag FROM i;
+-- Commands are INSERTs; what is measured is SELECTed; a width has limits at every place.
+UPDATE i SET i = 'optimize';
+INSERT INTO i(i) VALUES ('recall=200');
+SELECT id FROM i WHERE v MATCH '[1,0]' AND ef = 0; 
+SELECT id FROM i WHERE v MATCH '[1,0]' AND ef = 1000001;
+SELECT id FROM i WHERE v MATCH '[1,0]' AND k = 1 AND ef = 1000000;
+-- SQLite fills RETURNING in before the table has chosen a key: the rowid is -1 there, the key column what was written.
+INSERT INTO i(id, v) VALUES (70, '[7,7]') RETURNING rowid, id; SELECT rowid, id FROM i WHERE id = 70; SELECT last_insert_rowid();
