@@ -1,27 +1,90 @@
 /* test_oom.c - out of memory at every allocation, once and from then on.
  *
- *   for each scenario, for each mode (one failure; every one from the n-th), n = 1, 2, 3, ...:
+ *   for each scenario, for each mode (one failure; every one from the n-th), for each n that is chosen:
  *       fresh copy of the set-up (tables, trained models), arm, run, disarm
  *       a statement that fails must say "out of memory"; the database must then be sound; after close
  *       not one byte may be left
- *   until a run never reaches its n-th allocation.
  *
  * SQLite's own allocator is replaced, and the extension takes its memory from SQLite, so one counter sees both.
- * Large n are strided so that the whole stays under a minute: every n up to DENSE, then every n/DENSE-th.
+ *
+ * Which n: a run without failures notes for every allocation the way to it (a hash of the nearest return addresses
+ * on the stack that lie in the extension). Allocations that are reached by the same way meet the same error paths, so
+ * the first of each way fails, and of the others every n up to DENSE, then every n/DENSE-th. The second mode takes every
+ * other one of these: what it has of its own is that cleaning up meets failures, too.
+ *
+ * The check of the whole database after a run is made when the run changed a byte of it, else now and then.
  */
+#include <dlfcn.h>
+#include <execinfo.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DENSE 400
+#define DENSE      16
+#define NEAR       4       /* of them that are in the extension */
+#define DEEP       64      /* return addresses that are looked at */
+#define MAX_ALLOCS 4000000 /* of a scenario */
+#define MAX_WAYS   65536   /* a power of two */
+#define CHECK_EACH 16      /* runs that changed nothing */
 
 static sqlite3_mem_methods real;
 static long countdown = -1; /* -1: never fail */
 static int persistent, tripped;
 static long live;
 
+/* ---- which allocations ------------------------------------------------------------------------- */
+
+static unsigned char *chosen; /* by n - 1 */
+static long n_noted;
+static unsigned long way_hash[MAX_WAYS];
+static unsigned char way_seen[MAX_WAYS];
+static void *lib_base; /* of the extension */
+static int is_noting;
+
+static void *base_of(void *address) {
+    Dl_info info;
+    return dladdr(address, &info) ? info.dli_fbase : NULL;
+}
+
+static int is_ours(void *address) {
+    static void *known[4096]; /* dladdr takes a while */
+    static unsigned char ours[4096];
+    size_t at = ((size_t)address >> 1) % 4096;
+    if (known[at] != address)
+        known[at] = address, ours[at] = base_of(address) == lib_base;
+    return ours[at];
+}
+
+static unsigned long way_here(void) {
+    void *frame[DEEP];
+    unsigned long h = 1469598103934665603u;
+    int n = backtrace(frame, DEEP);
+    for (int i = 0, near = 0; i < n && near < NEAR; i++)
+        if (is_ours(frame[i]) && ++near)
+            h = (h ^ (unsigned long)frame[i]) * 1099511628211u;
+    return h ? h : 1;
+}
+
+static void note(void) {
+    if (n_noted == MAX_ALLOCS) return;
+    unsigned long h = way_here(), at = h % MAX_WAYS;
+    while (way_hash[at] && way_hash[at] != h) at = (at + 1) % MAX_WAYS;
+    way_hash[at] = h;
+    chosen[n_noted++] = !way_seen[at];
+    way_seen[at] = 1;
+}
+
+/* After noting: the ways' own ones, and a stride over all. */
+static void choose_stride(long dense) {
+    for (long n = 1; n <= n_noted; n += 1 + n / dense) chosen[n - 1] = 1;
+}
+
 static int fail_now(void) {
+    if (is_noting) {
+        note();
+        return 0;
+    }
     if (countdown < 0) return 0;
     if (countdown > 0) {
         countdown--;
@@ -175,11 +238,11 @@ static const scenario scenarios[] = {
      "4; ROLLBACK TO s; SELECT id FROM v WHERE e MATCH '[1,1,1,1]' AND k = 3 AND ef = "
      "4; COMMIT;"
      "INSERT INTO v(v) VALUES ('ef=10'), ('integrity-check'); SELECT * FROM "
-     "rec_index_stats('v', 3, 2);"
+     "rec_index_stats('v', 3, 2); SELECT * FROM rec_check;"
      "SELECT * FROM rec_similar('v', 10, 2); INSERT INTO v(v) VALUES ('optimize'); "
      "INSERT INTO v(v) VALUES "
      "('rebuild');",
-     "INSERT INTO v(v) VALUES ('integrity-check');", 250},
+     "INSERT INTO v(v) VALUES ('integrity-check');", 0},
     {"graph_life", "", "",
      "CREATE VIRTUAL TABLE v USING rec_index(e float32[2], kind=hnsw); INSERT INTO v "
      "VALUES ('[1,2]'), ('[3,4]'); "
@@ -198,7 +261,7 @@ static const scenario scenarios[] = {
      "BEGIN; INSERT INTO v VALUES ('x', '[1,2,3]'), ('y', '[3,4,5]'), ('z', "
      "'[5,6,7]'); COMMIT; SELECT id FROM v "
      "WHERE e MATCH '[1,2,3]' AND k = 3 AND ef = 4;",
-     "INSERT INTO v(v) VALUES ('integrity-check');", 40},
+     "INSERT INTO v(v) VALUES ('integrity-check');", 0},
     {"create", base_tables, "",
      CREATE_MODELS "INSERT INTO taste(taste) VALUES ('factors=3');"
                    "ALTER TABLE pop RENAME TO charts; DROP TABLE charts;",
@@ -231,7 +294,8 @@ static const scenario scenarios[] = {
      "SELECT * FROM rec_hybrid('reader', 1, 'a dog at sea after 1999', 3);"
      "SELECT * FROM rec_explain('reader', 1, 3); SELECT rec_reason('reader', 1, 3), "
      "rec_recommend('taste', 1, 2);"
-     "SELECT * FROM rec_user('reader', 1); SELECT * FROM rec_why_not('reader', 1, 1); "
+     "SELECT * FROM rec_check('reader'); SELECT * FROM rec_user('reader', 1); SELECT * "
+     "FROM rec_why_not('reader', 1, 1); "
      "SELECT * FROM rec_models;"
      "SELECT rec_rrf(rank, 1) FROM rec_recommend('pop', 1) GROUP BY item; SELECT "
      "length(rec_tools());"
@@ -295,9 +359,26 @@ static int run(sqlite3 *db, const char *sql, char *message, size_t cap) {
     return SQLITE_OK;
 }
 
+static const char *lib_name(void) {
+    return getenv("REC_LIB") ? getenv("REC_LIB") : "build/release/rec";
+}
+
+/* Where the extension, which is loaded, begins. */
+static void *library_base(void) {
+    static const char *const suffix[] = {"", ".so", ".dylib"};
+    for (int i = 0; i < 3; i++) {
+        char path[1000];
+        snprintf(path, sizeof path, "%s%s%s", strchr(lib_name(), '/') ? "" : "./",
+                 lib_name(), suffix[i]);
+        void *lib = dlopen(path, RTLD_NOW);
+        if (lib) return base_of(dlsym(lib, "sqlite3_rec_init"));
+    }
+    return NULL;
+}
+
 static sqlite3 *open_loaded(void) {
     sqlite3 *db = NULL;
-    const char *lib = getenv("REC_LIB") ? getenv("REC_LIB") : "build/release/rec";
+    const char *lib = lib_name();
     sqlite3_open(":memory:", &db);
     sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 1, NULL);
     char *err = NULL;
@@ -340,6 +421,30 @@ static sqlite3 *open_ready(const start *from) {
     return db;
 }
 
+/* Whether the database is, byte for byte, what the run began with. */
+static int is_unchanged(sqlite3 *db, const start *from) {
+    sqlite3_int64 n = 0;
+    unsigned char *p = sqlite3_serialize(db, "main", &n, SQLITE_SERIALIZE_NOCOPY);
+    return p && n == from->n && memcmp(p, from->image, (size_t)n) == 0;
+}
+
+/* Fills `chosen`; returns how many runs that makes. */
+static long choose(const scenario *s, const start *from) {
+    char message[400];
+    memset(way_hash, 0, sizeof way_hash);
+    memset(way_seen, 0, sizeof way_seen);
+    n_noted = 0;
+    sqlite3 *db = open_ready(from);
+    is_noting = 1;
+    run(db, s->run, message, sizeof message);
+    is_noting = 0;
+    sqlite3_close(db);
+    choose_stride(s->dense ? s->dense : DENSE);
+    long n = 0;
+    for (long i = 0; i < n_noted; i++) n += chosen[i];
+    return n;
+}
+
 /* One run with the n-th allocation failing. Returns 1 while n was reached; counts complaints in *bad. */
 static int one(const scenario *s, const start *from, long n, int *bad) {
     char message[400] = "";
@@ -357,7 +462,9 @@ static int one(const scenario *s, const start *from, long n, int *bad) {
         (*bad)++;
     }
     if (!sqlite3_get_autocommit(db)) run(db, "ROLLBACK", message, sizeof message);
-    if (rc == SQLITE_OK || s->models[0]) {
+    static int n_unchanged;
+    int want_check = !is_unchanged(db, from) || n_unchanged++ % CHECK_EACH == 0;
+    if (want_check && (rc == SQLITE_OK || s->models[0])) {
         if (run(db, s->after, message, sizeof message) != SQLITE_OK) {
             fprintf(stderr, "%s n=%ld persistent=%d: after: %s\n", s->name, n,
                     persistent, message);
@@ -388,6 +495,10 @@ int main(int argc, char **argv) {
     setenv("REC_PROGRESS", "0", 1);
     setenv("REC_GROW_MIN", "1", 1);
     int bad = 0, passed = 0;
+    sqlite3 *keeps_library = open_loaded();
+    lib_base = library_base();
+    chosen = malloc(MAX_ALLOCS);
+    if (!chosen || !lib_base) return 2;
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) {
         const scenario *s = &scenarios[i];
         if (argc > 1 && strcmp(argv[1], s->name) != 0) continue;
@@ -395,16 +506,21 @@ int main(int argc, char **argv) {
         start from = make_start(s);
         one(s, &from, 1000000000,
             &bad); /* one clean run first: one-time set-up is no leak */
+        long n_runs = choose(s, &from);
         for (persistent = 0; persistent < 2; persistent++) {
-            long n = argc > 2 ? atol(argv[2]) : 1;
-            long dense = s->dense ? s->dense : DENSE;
-            while (one(s, &from, n, &bad) && bad < 20) n += 1 + n / dense;
-            printf("%s, %s: %ld allocations\n", s->name,
-                   persistent ? "persistent" : "transient", n);
+            long n_chosen = 0;
+            for (long n = argc > 2 ? atol(argv[2]) : 1; n <= n_noted && bad < 20; n++)
+                if (chosen[n - 1] && (!persistent || n_chosen++ % 2 == 0))
+                    one(s, &from, n, &bad);
+            printf("%s, %s: %ld of %ld allocations\n", s->name,
+                   persistent ? "persistent" : "transient",
+                   persistent ? (n_runs + 1) / 2 : n_runs, n_noted);
         }
         sqlite3_free(from.image);
         passed += bad == first_bad;
     }
+    free(chosen);
+    sqlite3_close(keeps_library);
     printf("oom: %d passed, %d failed\n", passed, bad);
     return bad != 0;
 }
