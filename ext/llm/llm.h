@@ -13,6 +13,7 @@
  *     rerank     candidates -> order with reasons                            rerank.c
  *     listwise   a model orders candidates, window by window                 listwise.c
  *     builtin    the deterministic reranker and reasons                      builtin.c
+ *     preferences  what a conversation says about taste                      preferences.c
  *
  * No SQLite here. Everything works with no server; a server's answer is checked against the
  * catalogue and the candidates, and on failure the builtin answers with status 'fallback'.
@@ -257,6 +258,8 @@ rec_status llm_rewrite(llm_session *s, const char *text, size_t nbyte,
 rec_status llm_rewrite_request(llm_session *s, const char *text, size_t nbyte,
                                const llm_context *ctx, const char *options, char **out,
                                rec_err *err);
+/* Facets with their most frequent values or their range, for a prompt; owned, NULL on OOM. */
+json *llm_vocabulary(const catalog *c);
 
 /* ---- request.c: the object of SQL.md section 5 --------------------------------------------------------- */
 
@@ -393,5 +396,41 @@ rec_status rerank_add_row(rerank_result *out, const candidates *all, const built
 /* llm_complete: text of the model's answer, owned. There is no builtin for it. */
 rec_status llm_complete(llm_session *s, const char *prompt, size_t nbyte,
                         const char *options, char **out, rec_err *err);
+/* Options that most functions take: {"llm": name, "system": text, "in_transaction": bool}. Clear it also
+ * after a failure. */
+typedef struct options_common {
+    json *root;               /* owned */
+    const char *llm, *system; /* borrowed from it */
+    bool in_transaction;
+} options_common;
+rec_status options_common_read(const char *function, const char *text,
+                               options_common *o, rec_err *err);
+void options_common_clear(options_common *o);
+
+/* ---- preferences.c --------------------------------------------------------------------------------------------- */
+
+typedef enum { PREFERENCE_ITEM, PREFERENCE_FACET, PREFERENCE_WORD } preference_kind;
+typedef struct preference { /* a row; texts owned */
+    preference_kind kind;
+    char *key;   /* item: the key as text; facet: its name; word: empty */
+    char *value; /* facet: a value or a range "min..max"; word: the word; item: NULL */
+    bool key_is_text; /* item: the key is TEXT, not INTEGER */
+    double weight;    /* -1..1 */
+    char *quote;      /* the user's words that say so */
+} preference;
+typedef struct preference_list { /* what was said last stands last */
+    preference *row;
+    size_t n;
+    const char *status; /* llm | cache | builtin | fallback */
+} preference_list;
+void preference_list_clear(preference_list *l);
+/* llm_preferences: text is a transcript, plain ("User: ..." lines or no marks) or JSON (a list of texts or of
+ * {"role", "content"}). */
+rec_status llm_preferences(llm_session *s, const char *text, size_t nbyte,
+                           const llm_context *ctx, const char *options,
+                           preference_list *out, rec_err *err);
+rec_status llm_preferences_request(llm_session *s, const char *text, size_t nbyte,
+                                   const llm_context *ctx, const char *options,
+                                   char **out, rec_err *err);
 
 #endif

@@ -220,7 +220,7 @@ static json *facet_values(const catalog *c, size_t facet) {
     return NULL;
 }
 
-static json *vocabulary_json(const catalog *c) {
+json *llm_vocabulary(const catalog *c) {
     json *all = json_new_object();
     bool ok = all != NULL;
     for (size_t f = 0; c && f < catalog_n_facets(c) && ok; f++) {
@@ -306,7 +306,7 @@ static char *prompt_user(const char *text, size_t nbyte, const rewrite_options *
 static rec_status make_prompt(const char *text, size_t nbyte, const llm_context *ctx,
                               const rewrite_options *o, llm_prompt *p, rec_err *err) {
     *p = (llm_prompt){.schema_name = "request"};
-    json *values = vocabulary_json(ctx->items);
+    json *values = llm_vocabulary(ctx->items);
     char *facets = values ? json_print(values) : NULL;
     json_delete(values);
     bytes_writer w = {0};

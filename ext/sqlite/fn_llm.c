@@ -2,6 +2,7 @@
  *
  *   llm_rewrite(text [, model [, options]])              JSON object of SQL.md section 5
  *   llm_complete(prompt [, options])                     text
+ *   llm_preferences_request(transcript [, model [, options]])
  *   llm_rewrite_request(text [, model [, options]])      what would be sent: the body, never a key
  *   llm_rerank_request(query, candidates [, options])    the same
  *
@@ -65,6 +66,10 @@ static void fn_rewrite_request(sqlite3_context *ctx, int n, sqlite3_value **v) {
     rewrite_call(ctx, n, v, "llm_rewrite_request", llm_rewrite_request);
 }
 
+static void fn_preferences_request(sqlite3_context *ctx, int n, sqlite3_value **v) {
+    rewrite_call(ctx, n, v, "llm_preferences_request", llm_preferences_request);
+}
+
 /* ---- llm_rerank_request ---------------------------------------------------------------------------- */
 
 static void fn_rerank_request(sqlite3_context *ctx, int n, sqlite3_value **v) {
@@ -107,6 +112,9 @@ const sq_function fn_llm_functions[] = {
     {"llm_rewrite_request", 1, FLAGS, fn_rewrite_request, NULL, NULL},
     {"llm_rewrite_request", 2, FLAGS, fn_rewrite_request, NULL, NULL},
     {"llm_rewrite_request", 3, FLAGS, fn_rewrite_request, NULL, NULL},
+    {"llm_preferences_request", 1, FLAGS, fn_preferences_request, NULL, NULL},
+    {"llm_preferences_request", 2, FLAGS, fn_preferences_request, NULL, NULL},
+    {"llm_preferences_request", 3, FLAGS, fn_preferences_request, NULL, NULL},
     {"llm_rerank_request", 2, FLAGS, fn_rerank_request, NULL, NULL},
     {"llm_rerank_request", 3, FLAGS, fn_rerank_request, NULL, NULL},
     {"llm_complete", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, fn_complete, NULL, NULL},

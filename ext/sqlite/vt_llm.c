@@ -85,7 +85,70 @@ static const tvf_def llm_rerank_def = {
     .open = rerank_open,
 };
 
-const tvf_def *const vt_llm_functions[] = {&llm_rerank_def, NULL};
+/* ---- llm_preferences -------------------------------------------------------------------------------- */
+
+static rec_status add_preference(tvf_rows *rows, const preference *p,
+                                 const char *status, rec_err *err) {
+    static const char *const kinds[] = {"item", "facet", "word"};
+    int64_t key = 0;
+    bool is_int = p->kind == PREFERENCE_ITEM && !p->key_is_text;
+    for (const char *s = p->key; is_int && *s; s++)
+        if (*s >= '0' && *s <= '9') key = key * 10 + (*s - '0');
+    if (is_int && p->key[0] == '-') key = -key;
+    cell row[] = {cell_str(kinds[p->kind]),
+                  is_int                       ? cell_int(key)
+                  : p->kind == PREFERENCE_WORD ? cell_null()
+                                               : cell_str(p->key),
+                  p->value ? cell_str(p->value) : cell_null(),
+                  cell_real(p->weight),
+                  cell_str(p->quote),
+                  cell_str(status)};
+    return tvf_rows_add(rows, row, err);
+}
+
+static rec_status preferences_open(sq_conn *c, sqlite3_value **arg, tvf_result **out,
+                                   rec_err *err) {
+    static const char name[] = "llm_preferences";
+    const char *text, *options;
+    size_t n_text, n_options;
+    preference_list list = {0};
+    sq_view *view = NULL;
+    llm_context language = {0};
+    *out = NULL;
+    bool has_model = arg[1] && sqlite3_value_type(arg[1]) != SQLITE_NULL;
+    rec_status st = tf_text(name, "transcript", arg[0], &text, &n_text, err);
+    if (!st) st = tf_text(name, "options", arg[2], &options, &n_options, err);
+    if (!st && has_model) st = tf_view(c, name, arg[1], &view, err);
+    if (st) return st;
+    if (view) sq_view_language(view, &language);
+    tvf_rows *rows = tvf_rows_new(6);
+    if (!rows) st = rec_nomem(err);
+    if (!st && text)
+        st = llm_preferences(c->llm, text, n_text, &language, options, &list, err);
+    for (size_t i = 0; i < list.n && !st; i++)
+        st = add_preference(rows, &list.row[i], list.status, err);
+    preference_list_clear(&list);
+    if (view) sq_view_close(view);
+    if (st) {
+        tvf_rows_free(rows);
+        return st;
+    }
+    *out = tvf_rows_result(rows);
+    return *out ? REC_OK : rec_nomem(err);
+}
+
+static const tvf_def llm_preferences_def = {
+    .name = "llm_preferences",
+    .columns = "kind TEXT, key, value, weight REAL, quote TEXT, status TEXT",
+    .args = "transcript, model, options",
+    .n_required = 1,
+    .direct_only = true,
+    .rank_column = -1,
+    .cost = 1e6,
+    .open = preferences_open,
+};
+
+const tvf_def *const vt_llm_functions[] = {&llm_rerank_def, &llm_preferences_def, NULL};
 
 /* ---- the two tables: what they share ------------------------------------------------------------------ */
 

@@ -59,6 +59,7 @@ void query_request_clear(query_request *q) {
     text_list_clear(&q->exclude);
     filters_clear(&q->filters);
     rec_free(q->like_items);
+    rec_free(q->dislike_items);
     rec_free(q->question);
     *q = (query_request){0};
 }
@@ -234,16 +235,23 @@ static rec_status write_expansions(query_state *q) {
     return rc;
 }
 
+static void add_item(uint32_t *list, size_t *n, uint32_t item) {
+    for (size_t i = 0; i < *n; i++)
+        if (list[i] == item) return;
+    list[(*n)++] = item;
+}
+
 static rec_status write_titles(query_state *q) {
+    query_request *r = q->out;
     if (!q->n_titles) return REC_OK;
-    q->out->like_items = rec_array(q->n_titles, sizeof *q->out->like_items);
-    if (!q->out->like_items) return rec_nomem(q->err);
-    for (size_t i = 0; i < q->n_titles; i++) {
-        bool is_new = !q->is_disliked[i];
-        for (size_t k = 0; k < q->out->n_like; k++)
-            is_new &= q->out->like_items[k] != q->title[i].item;
-        if (is_new) q->out->like_items[q->out->n_like++] = q->title[i].item;
-    }
+    r->like_items = rec_array(q->n_titles, sizeof *r->like_items);
+    r->dislike_items = rec_array(q->n_titles, sizeof *r->dislike_items);
+    if (!r->like_items || !r->dislike_items) return rec_nomem(q->err);
+    for (size_t i = 0; i < q->n_titles; i++)
+        if (q->is_disliked[i])
+            add_item(r->dislike_items, &r->n_dislike, q->title[i].item);
+        else
+            add_item(r->like_items, &r->n_like, q->title[i].item);
     return REC_OK;
 }
 

@@ -341,6 +341,8 @@ typedef struct query_request { /* the object of SQL.md section 5 */
     filters filters;
     uint32_t *like_items; /* owned: item numbers of the catalogue */
     size_t n_like;
+    uint32_t *dislike_items; /* owned: "nothing like Shrek"; no part of the object */
+    size_t n_dislike;
     double confidence; /* 0..1 */
     bool needs_clarification;
     char *question; /* owned or NULL */
