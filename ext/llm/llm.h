@@ -13,6 +13,7 @@
  *     rerank     candidates -> order with reasons                            rerank.c
  *     listwise   a model orders candidates, window by window                 listwise.c
  *     builtin    the deterministic reranker and reasons                      builtin.c
+ *     explain    one sentence for one item                                   explain.c
  *     preferences  what a conversation says about taste                      preferences.c
  *
  * No SQLite here. Everything works with no server; a server's answer is checked against the
@@ -406,6 +407,17 @@ typedef struct options_common {
 rec_status options_common_read(const char *function, const char *text,
                                options_common *o, rec_err *err);
 void options_common_clear(options_common *o);
+
+/* ---- explain.c ------------------------------------------------------------------------------------------------- */
+
+typedef struct explain_args {          /* JSON texts */
+    const char *user, *item, *options; /* user and options may be NULL */
+    size_t n_user, n_item;
+} explain_args;
+/* llm_explain: one sentence, owned. */
+rec_status llm_explain(llm_session *s, const explain_args *a, char **out, rec_err *err);
+rec_status llm_explain_request(llm_session *s, const explain_args *a, char **out,
+                               rec_err *err);
 
 /* ---- preferences.c --------------------------------------------------------------------------------------------- */
 

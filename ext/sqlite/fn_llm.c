@@ -2,7 +2,8 @@
  *
  *   llm_rewrite(text [, model [, options]])              JSON object of SQL.md section 5
  *   llm_complete(prompt [, options])                     text
- *   llm_preferences_request(transcript [, model [, options]])
+ *   llm_explain(user, item [, options])                  one sentence
+ *   llm_preferences_request(transcript [, model [, options]]), llm_explain_request(user, item [, options])
  *   llm_rewrite_request(text [, model [, options]])      what would be sent: the body, never a key
  *   llm_rerank_request(query, candidates [, options])    the same
  *
@@ -88,6 +89,31 @@ static void fn_rerank_request(sqlite3_context *ctx, int n, sqlite3_value **v) {
     finish(ctx, st, &err, out, true);
 }
 
+/* ---- llm_explain ------------------------------------------------------------------------------------ */
+
+static void
+explain_call(sqlite3_context *ctx, int n, sqlite3_value **v, const char *name,
+             rec_status (*fn)(llm_session *, const explain_args *, char **, rec_err *),
+             bool is_json) {
+    sq_conn *c = sqlite3_user_data(ctx);
+    explain_args a = {0};
+    size_t n_options = 0;
+    char *out = NULL;
+    rec_err err = {0};
+    rec_status st = text_arg(name, "the user", n, v, 0, &a.user, &a.n_user, &err);
+    if (!st) st = text_arg(name, "the item", n, v, 1, &a.item, &a.n_item, &err);
+    if (!st) st = text_arg(name, "options", n, v, 2, &a.options, &n_options, &err);
+    if (!st && a.item) st = fn(c->llm, &a, &out, &err);
+    finish(ctx, st, &err, out, is_json);
+}
+
+static void fn_explain(sqlite3_context *ctx, int n, sqlite3_value **v) {
+    explain_call(ctx, n, v, "llm_explain", llm_explain, false);
+}
+static void fn_explain_request(sqlite3_context *ctx, int n, sqlite3_value **v) {
+    explain_call(ctx, n, v, "llm_explain_request", llm_explain_request, true);
+}
+
 /* ---- llm_complete ------------------------------------------------------------------------------------ */
 
 static void fn_complete(sqlite3_context *ctx, int n, sqlite3_value **v) {
@@ -117,6 +143,10 @@ const sq_function fn_llm_functions[] = {
     {"llm_preferences_request", 3, FLAGS, fn_preferences_request, NULL, NULL},
     {"llm_rerank_request", 2, FLAGS, fn_rerank_request, NULL, NULL},
     {"llm_rerank_request", 3, FLAGS, fn_rerank_request, NULL, NULL},
+    {"llm_explain", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, fn_explain, NULL, NULL},
+    {"llm_explain", 3, SQLITE_UTF8 | SQLITE_DIRECTONLY, fn_explain, NULL, NULL},
+    {"llm_explain_request", 2, FLAGS, fn_explain_request, NULL, NULL},
+    {"llm_explain_request", 3, FLAGS, fn_explain_request, NULL, NULL},
     {"llm_complete", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, fn_complete, NULL, NULL},
     {"llm_complete", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, fn_complete, NULL, NULL},
     {NULL, 0, 0, NULL, NULL, NULL},
