@@ -18,10 +18,11 @@
 #include <math.h>
 
 #define LANES 16
+typedef float lane_vector __attribute__((vector_size(LANES * sizeof(float))));
 
 typedef struct lanes {     /* owned, one a worker */
     float *in, *out, *hop; /* [n_items][LANES] */
-    float *user;           /* [n_users][LANES]; 0 between steps */
+    float *user;           /* [n_users][LANES] */
     float *sum;            /* [LANES][factors] */
 } lanes;
 
@@ -44,50 +45,66 @@ static rec_status lanes_init(lanes *r, const graph *m, rec_err *err) {
     r->in = rec_array(m->n_items, LANES * sizeof *r->in);
     r->out = rec_array(m->n_items, LANES * sizeof *r->out);
     r->hop = rec_array(m->n_items, LANES * sizeof *r->hop);
-    r->user = rec_zeros(m->n_users, LANES * sizeof *r->user);
+    r->user = rec_array(m->n_users, LANES * sizeof *r->user);
     r->sum = rec_array(LANES, (m->factors + 1) * sizeof *r->sum);
     if (r->in && r->out && r->hop && r->user && r->sum) return REC_OK;
     return rec_nomem(err); /* the owner clears */
+}
+
+/* out[row] = by[row] times the sum of from[other] along the edges of each row, in the order of hop of
+ * graph_model.c. Product and sum are two steps there, so they must not become one here. */
+static inline __attribute__((always_inline)) void
+gather_rows(const graph_side *s, size_t n_rows, const float *by, float unit,
+            const float *from, float *out) {
+    for (size_t row = 0; row < n_rows; row++) {
+        lane_vector sum = {0}, x;
+        for (size_t j = s->ptr[row]; j < s->ptr[row + 1]; j++) {
+            memcpy(&x, from + (size_t)s->other[j] * LANES, sizeof x);
+            if (s->strength) x = x * s->strength[j];
+            sum = sum + x;
+        }
+        sum = sum * (by[row] * unit);
+        memcpy(out + row * LANES, &sum, sizeof sum);
+    }
+}
+
+typedef void (*gather_fn)(const graph_side *s, size_t n_rows, const float *by,
+                          float unit, const float *from, float *out);
+#define GATHER(name, attribute)                                                     \
+    attribute static void name(const graph_side *s, size_t n_rows, const float *by, \
+                               float unit, const float *from, float *out) {         \
+        gather_rows(s, n_rows, by, unit, from, out);                                \
+    }
+GATHER(gather_ref, )
+#if defined(__x86_64__) && defined(__GNUC__)
+GATHER(gather_avx2, __attribute__((target("avx2"))))
+GATHER(gather_avx512, __attribute__((target("avx512f"))))
+#endif
+
+static gather_fn gather_routine(void) {
+#if defined(__x86_64__) && defined(__GNUC__)
+    const char *name = vec_kernels()->name;
+    if (strcmp(name, "avx512") == 0) return gather_avx512;
+    if (strcmp(name, "avx2") == 0) return gather_avx2;
+#endif
+    return gather_ref;
+}
+
+/* As hop of graph_model.c. scaled: scratch, may be `from`, which is lost then. */
+static void hop_lanes(const graph *m, const float *from, const float *enter, lanes *r,
+                      float *scaled, float *to) {
+    for (size_t i = 0; i < m->n_items; i++)
+        for (int l = 0; l < LANES; l++)
+            scaled[i * LANES + l] =
+                from[i * LANES + l] * m->item_norm[i] * (enter ? enter[i] : 1);
+    gather_routine()(&m->users, m->n_users, m->user_norm, 1, scaled, r->user);
+    gather_routine()(&m->items, m->n_items, m->item_norm, 1 / m->largest, r->user, to);
 }
 
 static bool any(const float *x) {
     bool found = false;
     for (int l = 0; l < LANES; l++) found |= x[l] != 0;
     return found;
-}
-
-static inline void spread(const graph_side *s, size_t row, const float *f, float *to) {
-    for (size_t j = s->ptr[row]; j < s->ptr[row + 1]; j++) {
-        float *t = to + (size_t)s->other[j] * LANES;
-        if (s->strength)
-            for (int l = 0; l < LANES; l++) t[l] += f[l] * s->strength[j];
-        else
-            for (int l = 0; l < LANES; l++) t[l] += f[l];
-    }
-}
-
-/* As hop of graph_model.c. */
-static void hop_lanes(const graph *m, const float *from, const float *enter,
-                      float *user, float *to) {
-    float f[LANES], unit = 1 / m->largest;
-    for (size_t i = 0; i < m->n_items; i++) {
-        if (!any(from + i * LANES)) continue;
-        for (int l = 0; l < LANES; l++)
-            f[l] = from[i * LANES + l] * m->item_norm[i] * (enter ? enter[i] : 1);
-        spread(&m->items, i, f, user);
-    }
-    memset(to, 0, m->n_items * LANES * sizeof *to);
-    for (size_t u = 0; u < m->n_users; u++) {
-        float *x = user + u * LANES;
-        if (!any(x)) continue;
-        for (int l = 0; l < LANES; l++) {
-            f[l] = x[l] * m->user_norm[u];
-            x[l] = 0;
-        }
-        spread(&m->users, u, f, to);
-    }
-    for (size_t i = 0; i < m->n_items; i++)
-        for (int l = 0; l < LANES; l++) to[i * LANES + l] *= m->item_norm[i] * unit;
 }
 
 static void add_ideal(const graph *m, lanes *r, size_t n) {
@@ -118,7 +135,7 @@ static void sharpen_lanes(const graph *m, lanes *r) {
         float c = 1, *from = r->in, *to = r->hop;
         memcpy(from, r->out, m->n_items * LANES * sizeof *from);
         for (int k = 1; k <= order; k++) {
-            hop_lanes(m, from, NULL, r->user, to);
+            hop_lanes(m, from, NULL, r, from, to);
             c *= -t / (float)k;
             vec_kernels()->axpy(r->out, c, to, m->n_items * LANES);
             float *next = from;
@@ -137,7 +154,7 @@ static void filter_block(const graph *m, const model_query *q, size_t n, lanes *
             if (x != 0) r->in[(size_t)q[l].item[j] * LANES + l] = x;
         }
     if (graph_has_linear(m)) {
-        hop_lanes(m, r->in, m->enter[0], r->user, r->out);
+        hop_lanes(m, r->in, m->enter[0], r, r->hop, r->out);
         for (size_t i = 0; i < m->n_items; i++)
             for (int l = 0; l < LANES; l++) r->out[i * LANES + l] *= m->leave[0][i];
     }
@@ -145,13 +162,21 @@ static void filter_block(const graph *m, const model_query *q, size_t n, lanes *
     if (graph_sharpens(m)) sharpen_lanes(m, r);
 }
 
-static void push_lane(const block_job *job, size_t u, const float *score) {
+/* Item by item, so that the block is read once: few scores reach any user's list. */
+static void push_block(const block_job *job, size_t first, size_t n, float *score) {
     const graph *m = job->m;
+    topk *found = job->b->found + first;
+    float bound[LANES];
+    for (size_t l = 0; l < n; l++) bound[l] = topk_bound(&found[l]);
     for (uint32_t i = 0; i < m->n_items; i++) {
-        if (!bitmap_has(&job->b->allowed[u], i)) continue;
-        float x = score[(size_t)i * LANES];
-        if (!(m->degree[i] > 0) || !isfinite(x)) x = 0;
-        topk_push(&job->b->found[u], -x, job->b->place[i]);
+        float *x = score + (size_t)i * LANES;
+        bool has_edges = m->degree[i] > 0;
+        for (size_t l = 0; l < n; l++) {
+            float y = has_edges && isfinite(x[l]) ? -x[l] : -0.f;
+            if (y > bound[l] || !bitmap_has(&job->b->allowed[first + l], i)) continue;
+            topk_push(&found[l], y, job->b->place[i]);
+            bound[l] = topk_bound(&found[l]);
+        }
     }
 }
 
@@ -161,7 +186,7 @@ static rec_status best_piece(void *ctx, size_t begin, size_t end, int worker,
     lanes *r = &job->room[worker];
     (void)err;
     filter_block(job->m, job->b->query + begin, end - begin, r);
-    for (size_t u = begin; u < end; u++) push_lane(job, u, r->out + (u - begin));
+    push_block(job, begin, end - begin, r->out);
     return REC_OK;
 }
 
