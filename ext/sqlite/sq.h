@@ -453,6 +453,7 @@ struct sq_view {
     uint64_t items_print; /* of what it was read from; 0: not read from a table */
     bool has_text_print; /* ... with the texts, for a model that was extended by them */
     item_graph *near;    /* index over the vectors of the model, or NULL */
+    item_graph *alike;   /* the same by cosine, where near goes by products */
     rec_model *model;    /* NULL before the first training, and for hybrids */
     rec_model *popularity; /* fallback; NULL before the first training */
     uint32_t *model_item;  /* [n_items] model number or KEYS_NONE */

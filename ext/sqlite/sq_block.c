@@ -357,10 +357,13 @@ rec_status sq_block_similar(sq_view *v, uint32_t item, const bitmap *allowed, si
     near_query q = {.direction = m < rows->n_rows ? mat_row(rows, m) : NULL,
                     .allowed = &mapped,
                     .n = want};
-    if (s == REC_OK && q.direction) s = near_find(v->near, &q, found, &n, err);
+    if (s == REC_OK && q.direction)
+        s = near_find(v->alike ? v->alike : v->near, &q, found, &n, err);
     for (size_t i = 0; s == REC_OK && i < n; i++) {
-        float x = vec_kernels()->dot(mat_row(rows, found[i]), q.direction, rows->dim);
-        x = !isfinite(x) ? 0 : x > 1 ? 1 : x < -1 ? -1 : x;
+        const float *row = mat_row(rows, found[i]);
+        float x = vectors_cosine(
+            (double)vec_kernels()->dot(row, q.direction, rows->dim),
+            (double)vec_norm(q.direction, rows->dim), (double)vec_norm(row, rows->dim));
         topk_push(out, -x, b.map->place[found[i]]);
     }
     sq_block_clear(&b);

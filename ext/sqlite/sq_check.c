@@ -95,12 +95,12 @@ static rec_status check_maps(const sq_view *v, rec_err *err) {
 static rec_status check_parts(sq_conn *c, const sq_view *v, rec_err *err) {
     sqlite3_stmt *st = NULL;
     bool row = false;
-    rec_status s =
-        sq_prepare(c->db, v->name, &st, err,
-                   "SELECT quote(part), chunk FROM \"%w\".\"%w_data\" WHERE NOT %d"
-                   " OR part IS NULL OR chunk IS NULL OR part NOT IN"
-                   " ('model', 'popularity', 'items', 'users', 'near', 'trace')",
-                   v->schema, v->name, v->model != NULL);
+    rec_status s = sq_prepare(
+        c->db, v->name, &st, err,
+        "SELECT quote(part), chunk FROM \"%w\".\"%w_data\" WHERE NOT %d"
+        " OR part IS NULL OR chunk IS NULL OR part NOT IN"
+        " ('model', 'popularity', 'items', 'users', 'near', 'alike', 'trace')",
+        v->schema, v->name, v->model != NULL);
     if (s == REC_OK) s = sq_step(st, v->name, &row, err);
     if (s == REC_OK && row)
         s = rec_corrupt(err, "%s: row %.60s, %lld of %s_data belongs to nothing",
@@ -123,6 +123,7 @@ rec_status sq_model_check(sq_conn *c, const char *schema, const char *name,
     if (s == REC_OK && v->model) {
         if (v->model->ops->check) s = v->model->ops->check(v->model, err);
         if (s == REC_OK && v->near) s = near_check(v->near, err);
+        if (s == REC_OK && v->alike) s = near_check(v->alike, err);
         if (s == REC_OK && v->popularity->ops->check)
             s = v->popularity->ops->check(v->popularity, err);
         if (s == REC_OK) s = check_maps(v, err);

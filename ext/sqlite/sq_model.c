@@ -34,7 +34,7 @@ struct sq_loaded {
     int n_ref;
     sq_generation generation;
     rec_model *model, *popularity;
-    item_graph *near;
+    item_graph *near, *alike;
     keyset *items, *users;
     uint64_t *user_hash;
     uint32_t n_trained; /* model items before extend */
@@ -50,6 +50,7 @@ static void loaded_unref(sq_loaded *l) {
     if (l->model) l->model->ops->close(l->model);
     if (l->popularity) l->popularity->ops->close(l->popularity);
     near_free(l->near);
+    near_free(l->alike);
     keyset_free(l->items);
     keyset_free(l->users);
     rec_free(l->user_hash);
@@ -120,18 +121,20 @@ static rec_status load_items(const sq_view *v, sq_loaded *l, rec_err *err) {
     return REC_OK;
 }
 
-/* Only models with many items have this part. */
-static rec_status load_near(const sq_view *v, sq_loaded *l, rec_err *err) {
+/* Only models with many items have these parts. */
+static rec_status load_near(const sq_view *v, sq_loaded *l, const char *name,
+                            item_graph **out, rec_err *err) {
     bytes_reader r = {0};
     vec_metric metric = METRIC_IP;
     const rec_model_ops *ops = v->cfg.ops;
     const mat *rows = ops->vectors ? ops->vectors(l->model, &metric) : NULL;
     uint8_t *data = NULL;
     rec_status s =
-        rows ? sq_part_read(v->conn->db, v->schema, v->name, "near", &data, &r.n, err)
+        rows ? sq_part_read(v->conn->db, v->schema, v->name, name, &data, &r.n, err)
              : REC_OK;
+    if (out == &l->alike) metric = METRIC_COSINE;
     r.data = data;
-    if (s == REC_OK && data) s = near_load(&r, rows, metric, &l->near, err);
+    if (s == REC_OK && data) s = near_load(&r, rows, metric, out, err);
     rec_free(data);
     return s;
 }
@@ -176,7 +179,8 @@ static rec_status load(sq_view *v, rec_err *err) {
         s = load_model(v, "popularity", &popularity_ops, &l->popularity, err);
     if (s == REC_OK) s = load_items(v, l, err);
     if (s == REC_OK) s = load_users(v, l, err);
-    if (s == REC_OK) s = load_near(v, l, err);
+    if (s == REC_OK) s = load_near(v, l, "near", &l->near, err);
+    if (s == REC_OK) s = load_near(v, l, "alike", &l->alike, err);
     return s;
 }
 
@@ -221,8 +225,10 @@ static rec_status extend_model(sq_view *v, uint32_t **fresh, rec_run *run,
     for (size_t i = 0; s == REC_OK && i < n; i++)
         v->model_item[(*fresh)[i]] = v->loaded->n_trained + (uint32_t)i;
     vec_metric ignored;
-    if (s == REC_OK && v->near)
-        s = near_add(v->near, v->model->ops->vectors(v->model, &ignored), err);
+    item_graph *const near[] = {v->near, v->alike};
+    for (int i = 0; i < 2 && s == REC_OK; i++)
+        if (near[i])
+            s = near_add(near[i], v->model->ops->vectors(v->model, &ignored), err);
     corpus_free(again.docs);
     return s;
 }
@@ -433,6 +439,7 @@ static rec_status take_loaded(sq_view *v, const sq_view *same, rec_err *err) {
     v->model = v->loaded->model;
     v->popularity = v->loaded->popularity;
     v->near = v->loaded->near;
+    v->alike = v->loaded->alike;
     v->trained_users = v->loaded->users;
     v->user_hash = v->loaded->user_hash;
     v->now = v->loaded->now;

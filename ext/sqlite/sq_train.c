@@ -46,7 +46,7 @@ typedef struct training {
     sq_previous previous;
     int64_t new_rows; /* more than at the last training, if this one goes on from it */
     rec_model *model, *popularity;
-    item_graph *near; /* of a model with many items; NULL */
+    item_graph *near, *alike; /* of a model with many items; NULL */
     double liked_value;
     double read_seconds, fit_seconds, write_seconds;
     train_log log;
@@ -60,6 +60,7 @@ static void training_clear(training *t) {
     if (t->popularity) t->popularity->ops->close(t->popularity);
     near_free(t->near);
     sq_previous_clear(&t->previous);
+    near_free(t->alike);
     dataset_clear(&t->data);
     sq_interactions_clear(&t->rows);
     keyset_free(t->users);
@@ -255,7 +256,9 @@ static rec_status build_near(training *t, rec_err *err) {
     const rec_model_ops *ops = t->cfg.ops;
     const mat *rows = ops->vectors ? ops->vectors(t->model, &metric) : NULL;
     if (!rows || rows->n_rows < sq_index_min()) return REC_OK;
-    return near_build(rows, metric, &t->run, &t->near, err);
+    rec_status s = near_build(rows, metric, &t->run, &t->near, err);
+    if (s != REC_OK || metric == METRIC_COSINE) return s;
+    return near_build(rows, METRIC_COSINE, &t->run, &t->alike, err);
 }
 
 static rec_status fit(training *t, rec_err *err) {
@@ -302,14 +305,15 @@ static rec_status write_model(training *t, const char *part, const rec_model *m,
     return s;
 }
 
-static rec_status write_near(training *t, rec_err *err) {
+static rec_status write_near(training *t, const char *part, const item_graph *near,
+                             rec_err *err) {
     bytes_writer w = {0};
-    if (!t->near)
+    if (!near)
         return sq_exec(t->c->db, t->name, err,
-                       "DELETE FROM \"%w\".\"%w_data\" WHERE part = 'near'", t->schema,
-                       t->name);
-    rec_status s = near_save(t->near, &w, err);
-    if (s == REC_OK) return write_part(t, "near", &w, err);
+                       "DELETE FROM \"%w\".\"%w_data\" WHERE part = '%q'", t->schema,
+                       t->name, part);
+    rec_status s = near_save(near, &w, err);
+    if (s == REC_OK) return write_part(t, part, &w, err);
     bytes_clear(&w);
     return s;
 }
@@ -417,7 +421,8 @@ static rec_status write_all(training *t, rec_err *err) {
     if (s == REC_OK && t->model) s = write_model(t, "model", t->model, err);
     if (s == REC_OK && t->popularity)
         s = write_model(t, "popularity", t->popularity, err);
-    if (s == REC_OK) s = write_near(t, err);
+    if (s == REC_OK) s = write_near(t, "near", t->near, err);
+    if (s == REC_OK) s = write_near(t, "alike", t->alike, err);
     if (s == REC_OK) s = sq_previous_write(&now, &t->previous, err);
     if (s == REC_OK && t->items) s = write_items(t, err);
     if (s == REC_OK && t->users) s = write_users(t, err);

@@ -12,7 +12,7 @@
  * I3. A key outside the catalogue, an unknown user, or NULL: no rows.
  * I4. Ranks are 1, 2, 3 ... in descending score, ties in one fixed order.
  *
- * Cost: rec_similar O(items * dim), or a search of the index of a large content model; rec_similar_users O(rows).
+ * Cost: rec_similar O(items * dim), or a search of the index of a large model; rec_similar_users O(rows).
  */
 #include "tf.h"
 
@@ -51,7 +51,7 @@ static void near_close(tvf_result *base) {
 static bool has_cosine_index(const sq_view *v, int64_t k) {
     vec_metric metric = METRIC_IP;
     return sq_block_has_index(v, k) && v->model->ops->vectors(v->model, &metric) &&
-           metric == METRIC_COSINE;
+           (v->alike || metric == METRIC_COSINE);
 }
 
 static rec_status near_rank_by_index(near_items *r, uint32_t item, rec_err *err) {

@@ -132,26 +132,29 @@ static void check_rules(sqlite3 *db) {
     host_exec(db, "DELETE FROM has");
 }
 
-static void check_content(sqlite3 *db) {
+/* Items like an item: by the index against a pass over all of them. */
+static void check_similar(sqlite3 *db, const char *model) {
     int same = 0;
     for (int i = 10; i < 5000; i += 499) {
         host_exec(db,
                   "DROP TABLE IF EXISTS temp.s; CREATE TEMP TABLE s AS SELECT * FROM "
-                  "rec_similar('about', %d) LIMIT 10",
-                  i);
+                  "rec_similar('%s', %d) LIMIT 10",
+                  model, i);
         HOST_CHECK(
-            host_int(
-                db,
-                "SELECT count(*) FROM rec_similar('about', %d, 10) WHERE item <> %d", i,
-                i) == 10,
+            host_int(db,
+                     "SELECT count(*) FROM rec_similar('%s', %d, 10) WHERE item <> %d",
+                     model, i, i) == 10,
             "alike");
-        same += (int)host_int(
-            db,
-            "SELECT count(*) FROM s JOIN rec_similar('about', %d, 10) n ON "
-            "abs(s.score - n.score) < 1e-6 AND s.rank = n.rank",
-            i);
+        same +=
+            (int)host_int(db,
+                          "SELECT count(*) FROM s JOIN rec_similar('%s', %d, 10) n ON "
+                          "abs(s.score - n.score) < 1e-6 AND s.rank = n.rank",
+                          model, i);
     }
-    HOST_CHECK(same >= 95, "rec_similar: %d of 100", same);
+    HOST_CHECK(same >= 95, "rec_similar of %s: %d of 100", model, same);
+}
+
+static void check_sentence(sqlite3 *db) {
     HOST_CHECK(
         host_int(db, "SELECT count(*) FROM about WHERE query = 'a7 b50' AND k = 10") ==
             10,
@@ -181,6 +184,10 @@ int main(void) {
                   "embedder='lsa(32)', "
                   "items=items, item=item, title=title, text='title, words', "
                   "interactions=plays, user=user);"
+                  "CREATE VIRTUAL TABLE nodes USING rec_model(algorithm=lightgcn, "
+                  "factors=16, epochs=1, "
+                  "interactions=plays, user=user, item=item, items=items);"
+                  "INSERT INTO nodes(nodes) VALUES ('train');"
                   "INSERT INTO taste(taste) VALUES ('train'); INSERT INTO ruled(ruled) "
                   "VALUES ('train');"
                   "INSERT INTO about(about) VALUES ('train')");
@@ -194,7 +201,10 @@ int main(void) {
     pull_all(db, "taste", "user = 5 AND k = 1000", 1000);
     pull_all(db, "about", "history = '[7, 8]' AND k = 100", 100);
     check_rules(db);
-    check_content(db);
+    check_sentence(db);
+    check_similar(db, "about");
+    check_similar(db, "taste");
+    check_similar(db, "nodes");
     host_exec(db, "INSERT INTO taste(taste) VALUES ('integrity-check'); INSERT INTO "
                   "about(about) VALUES ('integrity-check')");
 
@@ -219,7 +229,8 @@ int main(void) {
     setenv("REC_INDEX_MIN", "100000", 1);
     host_exec(db, "INSERT INTO taste(taste) VALUES ('train'); INSERT INTO taste(taste) "
                   "VALUES ('integrity-check')");
-    HOST_CHECK(host_int(db, "SELECT count(*) FROM taste_data WHERE part = 'near'") == 0,
+    HOST_CHECK(host_int(db, "SELECT count(*) FROM taste_data WHERE part IN ('near', "
+                            "'alike')") == 0,
                "no index any more");
     HOST_CHECK(overlap(db, "taste", "") == 1, "exact again");
     HOST_CHECK(sqlite3_close(db) == SQLITE_OK, "nothing is left open");
