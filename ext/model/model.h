@@ -2,6 +2,7 @@
  *
  *     model      registry of algorithms, options                         model.c
  *     tune       drawing options from their ranges                       tune.c
+ *     cost       the memory that a training needs                        cost.c
  *     signal     what an interaction row means: weight, age, liked       signal.c
  *     dataset    rows -> users x items, in compressed rows               dataset.c
  *     popularity als content                                             <name>.c
@@ -270,6 +271,11 @@ extern const rec_model_ops popularity_ops, als_ops, content_ops, hybrid_ops, gra
 extern const rec_model_ops itemknn_ops;
 extern const rec_model_ops ease_ops;
 extern const rec_model_ops bpr_ops, lightgcn_ops, two_tower_ops;
+
+/* ---- cost.c ------------------------------------------------------------------------------------ */
+
+/* Bytes that fitting is sure to allocate beyond the data; 0 where little is. */
+double model_fit_bytes(const rec_model_ops *ops, const model_fit_args *a);
 
 /* ---- popularity.c: also every model's fallback --------------------------------------------------------- */
 

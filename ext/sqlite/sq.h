@@ -642,6 +642,9 @@ double sq_typical_liking(const dataset *d);
 /* The fallback of every algorithm. */
 rec_status sq_fit_popularity(const dataset *d, uint64_t seed, rec_run *run,
                              rec_model **out, rec_err *err);
+/* Is there memory for this training? REC_RANGE says how much it needs and how much there is. */
+rec_status sq_fit_room(const char *name, const rec_model_ops *ops,
+                       const model_fit_args *a, rec_err *err);
 
 /* ---- sq_train.c --------------------------------------------------------------------------------------------- */
 

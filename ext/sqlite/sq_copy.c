@@ -258,6 +258,7 @@ static rec_status fit_leaf(sq_copy *m, const split *s, rec_run *run, rec_err *er
     d.items = v->items;
     model_fit_args args = {
         .data = &d, .options = &v->cfg.options, .seed = v->cfg.seed, .run = run};
+    if (st == REC_OK) st = sq_fit_room(v->name, v->cfg.ops, &args, err);
     if (st == REC_OK) st = v->cfg.ops->fit(&args, &m->model, err);
     if (st == REC_OK) st = sq_fit_popularity(&d, v->cfg.seed, run, &m->popularity, err);
     v->model = m->model;

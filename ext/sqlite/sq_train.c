@@ -270,7 +270,8 @@ static rec_status fit(training *t, rec_err *err) {
                            .previous_item = t->previous.item,
                            .run = &t->run};
     size_t n_log = t->log.n;
-    rec_status s = t->cfg.ops->fit(&args, &t->model, err);
+    rec_status s = sq_fit_room(t->name, t->cfg.ops, &args, err);
+    if (s == REC_OK) s = t->cfg.ops->fit(&args, &t->model, err);
     if (s == REC_OK) s = build_near(t, err);
     if (s == REC_OK)
         s = sq_fit_popularity(&t->data, t->cfg.seed, &t->run, &t->popularity, err);
