@@ -34,7 +34,8 @@
 #define HNSW_NONE             UINT32_MAX
 #define HNSW_BATCH            256 /* nodes that one step of the build links */
 #define HNSW_POOL_MAX         1024 /* widest search that keeps a sorted array, not heaps */
-#define HNSW_SPARES           4    /* scratch memories kept for the next searches */
+#define TWIN_DEPTH            64 /* levels of a tree of twins, m wide */
+#define HNSW_SPARES           4  /* scratch memories kept for the next searches */
 
 typedef struct hnsw hnsw;
 
@@ -227,6 +228,14 @@ static inline bool hnsw_is_linked(const hnsw *ix, size_t slot) {
 /* Level of a slot: geometric with ratio 1/m, from (seed, slot) alone, so a graph can be built
  * again with the same levels. */
 int hnsw_level(const hnsw *ix, uint32_t slot);
+/* Twins: nodes whose codes are equal, so no walk can tell them apart. */
+static inline bool hnsw_is_twin(const hnsw *ix, uint32_t a, uint32_t b) {
+    if (ix->q.kind == QUANT_NONE)
+        return memcmp(hnsw_vec(ix, a), hnsw_vec(ix, b), ix->vec_nbyte) == 0;
+    return memcmp(hnsw_code(ix, a), hnsw_code(ix, b), ix->q.nbyte) == 0 &&
+           memcmp(&hnsw_node(ix, a)->meta, &hnsw_node(ix, b)->meta,
+                  sizeof(quant_meta)) == 0;
+}
 /* Links from outside a loaded chunk may be wrong until hnsw_check: walks ask before they read
  * an upper list. */
 static inline bool hnsw_has_layer(const hnsw *ix, uint32_t slot, int layer) {
@@ -261,6 +270,8 @@ void hnsw_adopt(hnsw *ix, uint32_t parent, uint32_t child);
 bool hnsw_is_below(const hnsw *ix, uint32_t slot, uint32_t ancestor);
 /* A node that may take one more child: `from` itself or a descendant. */
 uint32_t hnsw_vacancy(const hnsw *ix, uint32_t from);
+/* One of the children of `of` that are twins of `slot`, chosen by (slot, salt); NONE. */
+uint32_t hnsw_twin_child(const hnsw *ix, uint32_t of, uint32_t slot, uint32_t salt);
 rec_status hnsw_back_build(hnsw *ix, rec_err *err);
 void hnsw_back_clear(hnsw *ix);
 void hnsw_back_grow(hnsw *ix); /* after n_slots has grown */
@@ -294,6 +305,7 @@ typedef struct cand_list {
 } cand_list;
 rec_status cand_reserve(cand_list *l, size_t n_more, rec_err *err);
 void cand_sort(cand *a, size_t n);
+size_t cand_place(const cand *a, size_t n, cand c); /* how many of a[] come before c */
 /* Binary heaps, smallest (min) or largest (max) first. */
 void cand_min_push(cand_list *l, cand c); /* room was reserved */
 cand cand_min_pop(cand_list *l);
@@ -310,6 +322,8 @@ struct hnsw_scratch {
     cand_list spill; /* met, not kept in the pool */
     cand_list open;  /* min-heap: to expand */
     cand_list rest;  /* min-heap: met, allowed, not handed out */
+    cand_list twin;  /* met, but a twin of a node in the pool */
+    cand_list tied;  /* slots that a stream has handed out at its last distance */
     uint32_t *near;  /* [cap_near]: neighbours to look at */
     float *key;      /* [cap_near] */
     size_t cap_near;
@@ -340,11 +354,15 @@ typedef struct walk_args {
 rec_status hnsw_walk(const hnsw *ix, hnsw_scratch *s, const quant_query *q,
                      const walk_args *w, rec_err *err);
 
-/* Insert near[0..n) with key[0..n) into the pool (room was reserved), at most ef in all; what
- * falls out goes to the spill. flag: 0, or CAND_DONE for what is not to be expanded, nor what
- * falls out for it. Returns the first place that changed, ef if none did. */
-size_t hnsw_pool_take(hnsw_scratch *s, size_t n, uint32_t ef, bool want_spill,
-                      cand flag);
+/* Insert near[0..n) with key[0..n) into the pool (room was reserved), at most ef in all.
+ * Returns the first place that changed, ef if none did. */
+enum {
+    TAKE_SPILL = 1,    /* what falls out goes to the spill, twins to s->twin */
+    TAKE_CLOSED = 2,   /* none of it is to be expanded, nor what falls out for it */
+    TAKE_DISTINCT = 4, /* of twins the pool keeps the one in the lowest slot */
+};
+size_t hnsw_pool_take(const hnsw *ix, hnsw_scratch *s, size_t n, uint32_t ef,
+                      unsigned how);
 
 /* ---- hnsw_filter.c: walks with two heaps, for filters and for going on -------------------- */
 

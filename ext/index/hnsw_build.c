@@ -18,6 +18,12 @@
  * full list is pruned once a batch; tree children are kept when pruning (hnsw_graph.c); a list
  * with room takes its candidates unpruned, as hnswlib does.
  *
+ * Equal vectors (twins: equal codes) would link to each other only, and lists full of them lead
+ * nowhere. So a walk offers one of them, no list chooses two that are equal to its node or to
+ * one another, and all of them hang below one as a tree of their own, part of the tree that
+ * keeps all in reach: who meets one of them finds them all, and every one has its links to
+ * vectors that differ.
+ *
  * Memory is reserved before a step begins: workers allocate nothing (a host may have built
  * SQLite without mutexes), and nothing can fail once a batch has begun to change the graph.
  *
@@ -59,7 +65,9 @@ bool hnsw_is_diverse(const hnsw *ix, hnsw_scratch *s, cand c, const uint32_t *ch
         uint32_t some = n - i < 4 ? n - i : 4;
         quant_keys(ix, &s->other, chosen + i, some, key);
         for (uint32_t j = 0; j < some; j++)
-            if (key[j] < limit) return false;
+            if (key[j] < limit ||
+                (key[j] == limit && hnsw_is_twin(ix, slot, chosen[i + j])))
+                return false;
     }
     return true;
 }
@@ -91,7 +99,7 @@ static void add_mates(const build *b, hnsw_scratch *s, size_t i, int layer) {
     for (size_t j = 0; j < i; j++)
         if (b->level[j] >= layer) s->near[n++] = b->slot[j];
     quant_keys(b->ix, &s->query, s->near, n, s->key);
-    hnsw_pool_take(s, n, b->ix->ef_construction, false, 0);
+    hnsw_pool_take(b->ix, s, n, b->ix->ef_construction, TAKE_DISTINCT);
 }
 
 static rec_status find_neighbours(build *b, hnsw_scratch *s, size_t i, rec_err *err) {
@@ -129,19 +137,52 @@ static rec_status search_piece(void *ctx, size_t begin, size_t end, int worker,
 
 /* ---- parents ---------------------------------------------------------------------------------------- */
 
-static bool has_room(const build *b, size_t i, uint32_t parent) {
+static bool has_room(const build *b, size_t i, uint32_t parent, uint32_t n_max) {
     uint32_t n = hnsw_n_children(b->ix, parent);
     for (size_t j = 0; j < i; j++) /* not in the parent's list yet */
         n += hnsw_node(b->ix, b->slot[j])->parent == parent && b->slot[j] != parent;
-    return n < b->ix->m;
+    return n < n_max;
 }
 
-/* The nearest chosen neighbour with room; else the node before in the batch, which has no
- * child yet; else any node below the nearest. */
-static uint32_t find_parent(const build *b, size_t i) {
+/* A twin of the node with room, below `from`, or before it in the batch; NONE. */
+static uint32_t find_twin_parent(const build *b, size_t i, uint32_t from) {
+    const hnsw *ix = b->ix;
+    uint32_t slot = b->slot[i];
+    for (uint32_t depth = 0; from != HNSW_NONE && depth < TWIN_DEPTH; depth++) {
+        if (has_room(b, i, from, ix->m)) return from;
+        from = hnsw_twin_child(ix, from, slot, depth);
+    }
+    size_t first = i ? (size_t)(rec_mix(slot) % i) : 0;
+    for (size_t j = 0; j < i; j++) {
+        uint32_t mate = b->slot[(first + j) % i];
+        if (hnsw_is_twin(ix, mate, slot) && has_room(b, i, mate, ix->m)) return mate;
+    }
+    return HNSW_NONE;
+}
+
+/* The link to a twin, if there is one, becomes one to the twin that is its parent. */
+static uint32_t join_twins(build *b, size_t i) {
+    hnsw *ix = b->ix;
+    uint32_t slot = b->slot[i], list[2 * HNSW_MAX_M], n = hnsw_list(ix, slot, 0)[0],
+             k = 0;
+    memcpy(list, hnsw_list(ix, slot, 0) + 1, n * sizeof *list);
+    while (k < n && !hnsw_is_twin(ix, list[k], slot)) k++;
+    if (k == n) return HNSW_NONE;
+    uint32_t parent = find_twin_parent(b, i, list[k]);
+    if (parent == HNSW_NONE || hnsw_has_link(ix, slot, parent, 0)) return parent;
+    list[k] = parent;
+    hnsw_set_list(ix, slot, 0, list, n);
+    return parent;
+}
+
+/* A twin; else the nearest chosen neighbour with room, which keeps one place for a twin; else
+ * the node before in the batch, which has no child yet; else any node below the nearest. */
+static uint32_t find_parent(build *b, size_t i) {
     const uint32_t *list = hnsw_list(b->ix, b->slot[i], 0);
+    uint32_t twin = join_twins(b, i);
+    if (twin != HNSW_NONE) return twin;
     for (uint32_t k = 1; k <= list[0]; k++)
-        if (has_room(b, i, list[k])) return list[k];
+        if (has_room(b, i, list[k], b->ix->m - 1)) return list[k];
     if (i > 0) return b->slot[i - 1];
     return list[0] ? hnsw_vacancy(b->ix, list[1]) : b->slot[i];
 }

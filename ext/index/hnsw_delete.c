@@ -141,12 +141,32 @@ static uint32_t find_foster(const hnsw *ix, uint32_t child) {
     return best;
 }
 
+/* Twins stay together (hnsw_build.c): below the grandparent, if it is one, or below a sibling
+ * that has its parent already. */
+static uint32_t find_twin_foster(const hnsw *ix, const uint32_t *child, size_t i,
+                                 uint32_t grandparent) {
+    uint32_t slot = child[i], from = HNSW_NONE;
+    if (hnsw_is_linked(ix, grandparent) && hnsw_is_twin(ix, grandparent, slot))
+        from = grandparent;
+    for (size_t j = 0; j < i && from == HNSW_NONE; j++)
+        if (hnsw_is_twin(ix, child[j], slot)) from = child[j];
+    for (uint32_t depth = 0; from != HNSW_NONE && depth < TWIN_DEPTH; depth++) {
+        if (hnsw_n_children(ix, from) < ix->m && !hnsw_is_below(ix, from, slot))
+            return from;
+        from = hnsw_twin_child(ix, from, slot, depth);
+    }
+    return HNSW_NONE;
+}
+
 static void adopt_children(hnsw *ix, const uint32_t *child, size_t n,
                            uint32_t grandparent) {
     for (size_t i = 0; i < n; i++) hnsw_set_parent(ix, child[i], HNSW_NONE);
     for (size_t i = 0; i < n; i++) {
-        uint32_t foster = find_foster(ix, child[i]);
-        if (foster != HNSW_NONE)
+        uint32_t twin = find_twin_foster(ix, child, i, grandparent), foster = twin;
+        if (twin == HNSW_NONE) foster = find_foster(ix, child[i]);
+        if (twin != HNSW_NONE)
+            hnsw_adopt(ix, twin, child[i]);
+        else if (foster != HNSW_NONE)
             hnsw_set_parent(ix, child[i], foster);
         else
             hnsw_adopt(ix, hnsw_vacancy(ix, grandparent), child[i]);

@@ -164,6 +164,15 @@ uint32_t hnsw_vacancy(const hnsw *ix, uint32_t from) {
     return from;
 }
 
+uint32_t hnsw_twin_child(const hnsw *ix, uint32_t of, uint32_t slot, uint32_t salt) {
+    const uint32_t *list = hnsw_list(ix, of, 0);
+    uint32_t twin[2 * HNSW_MAX_M], n = 0;
+    for (uint32_t i = 1; i <= list[0]; i++)
+        if (is_child(ix, list[i], of) && hnsw_is_twin(ix, list[i], slot))
+            twin[n++] = list[i];
+    return n ? twin[rec_mix((uint64_t)salt << 32 | slot) % n] : HNSW_NONE;
+}
+
 static void force_link(hnsw *ix, uint32_t from, uint32_t to) {
     uint32_t list[1 + 2 * HNSW_MAX_M];
     memcpy(list, hnsw_list(ix, from, 0), (1 + ix->m0) * sizeof *list);

@@ -1,4 +1,4 @@
-/* hnsw_search.c - a search as a stream in strictly ascending (distance, slot).
+/* hnsw_search.c - a search as a stream of rows in ascending distance.
  *
  *      graph, by codes    |  ef  |   2 ef   |     4 ef      | ...   then the exact rest
  *      delta, by codes    ---^
@@ -10,9 +10,13 @@
  * handed out; then the walk goes on from what it has met and not expanded, for twice as many
  * rows, and so on, the farther half of each batch being sorted again with the next. A row of a
  * later batch that is nearer than one already handed out is skipped: it is lost recall, and
- * order stays strict; the far end of a batch is where what is nearer has not been met yet, so
+ * distances ascend; the far end of a batch is where what is nearer has not been met yet, so
  * holding it back leaves few such rows. When the walk has nothing left, or has met half of the
- * graph, what remains beyond the last row is scanned exactly.
+ * graph, what remains from the last distance on is scanned exactly.
+ *
+ * A row that is exactly as far as the last one is not late, whatever its slot: `tied` holds the
+ * slots handed out at the last distance, and all others at that distance still come. So among
+ * thousands of equal vectors none is lost; slots ascend within a batch and within the rest.
  *
  * The delta comes after the walk, not before: rows of the delta near the query would fill the
  * pool and end the walk before it has come down to their neighbours in the graph.
@@ -49,19 +53,47 @@ typedef struct hnsw_search {
     size_t n_may;             /* rows of the batch that may be handed out yet */
     topk_entry last;
     bool has_last;
+    size_t n_sorted; /* of the slots in s->tied, handed out at the value of `last` */
 } hnsw_search;
 
-static bool comes_before(const topk_entry *a, const topk_entry *b) {
-    return a->value < b->value || (a->value == b->value && a->id < b->id);
+/* ---- what has been handed out ------------------------------------------------------------------ */
+
+/* Nothing that a later batch brings may be nearer than `last`, or come twice. */
+static rec_status note_last(hnsw_search *h, const topk_entry *e, rec_err *err) {
+    bool is_same = h->has_last && h->last.value == e->value;
+    h->last = *e;
+    h->has_last = true;
+    if (h->is_tail) return REC_OK; /* each once anyway */
+    cand_list *tied = &h->s->tied;
+    if (!is_same) tied->n = h->n_sorted = 0;
+    rec_status rc = cand_reserve(tied, 1, err);
+    if (!rc) tied->a[tied->n++] = e->id;
+    return rc;
+}
+
+/* Before may_come: slots that were handed out at the last distance, ascending. */
+static void sort_tied(hnsw_search *h) {
+    if (!h->s || h->n_sorted == h->s->tied.n) return;
+    cand_sort(h->s->tied.a, h->s->tied.n);
+    h->n_sorted = h->s->tied.n;
+}
+
+static bool may_come(const hnsw_search *h, const topk_entry *e) {
+    if (!h->has_last || e->value > h->last.value) return true;
+    if (e->value < h->last.value) return false;
+    const cand_list *tied = &h->s->tied;
+    size_t at = cand_place(tied->a, tied->n, e->id);
+    return at == tied->n || tied->a[at] != e->id;
 }
 
 /* ---- exact scans ------------------------------------------------------------------------------ */
 
-/* All that is allowed and lies beyond `last`. */
+/* All that is allowed and has not come yet, from the distance of `last` on. */
 static rec_status scan(hnsw_search *h, rec_err *err) {
     const hnsw *ix = h->ix;
     size_t n = 0, n_words = (ix->n_slots + 63) / 64;
     ranking_clear(&h->rows);
+    sort_tied(h);
     topk_entry *a = rec_array(h->n_allowed, sizeof *a);
     rec_status rc = a ? REC_OK : rec_nomem(err);
     for (size_t w = 0; !rc && w < n_words; w++) {
@@ -70,8 +102,7 @@ static rec_status scan(hnsw_search *h, rec_err *err) {
         for (; bits && !rc; bits &= bits - 1) {
             uint32_t slot = (uint32_t)(w * 64 + (unsigned)__builtin_ctzll(bits));
             topk_entry e = {exact_key(ix, &h->exact, slot), slot};
-            if (h->has_last && !comes_before(&h->last, &e)) continue;
-            if (n < h->n_allowed) a[n++] = e;
+            if (n < h->n_allowed && may_come(h, &e)) a[n++] = e;
         }
     }
     if (!rc) return ranking_init(&h->rows, a, n, err);
@@ -90,6 +121,7 @@ static rec_status rescore(hnsw_search *h, rec_err *err) {
     if (!a) return rec_nomem(err);
     if (n) memcpy(a, h->rows.a + h->rows.at, n * sizeof *a);
     ranking_clear(&h->rows);
+    sort_tied(h);
     for (size_t i = 0; i < AHEAD && i < pool->n; i++)
         hnsw_fetch_vec(ix, cand_slot(pool->a[i]));
     for (size_t i = 0; i < pool->n; i++) {
@@ -97,7 +129,7 @@ static rec_status rescore(hnsw_search *h, rec_err *err) {
         if (i + AHEAD < pool->n) hnsw_fetch_vec(ix, cand_slot(pool->a[i + AHEAD]));
         if (!hnsw_is_live(ix, slot)) continue;
         topk_entry e = {exact_key(ix, &h->exact, slot), slot};
-        if (!h->has_last || comes_before(&h->last, &e)) a[n++] = e;
+        if (may_come(h, &e)) a[n++] = e;
     }
     h->n_may = n - n / 2;
     return ranking_init(&h->rows, a, n, err);
@@ -116,7 +148,7 @@ static rec_status meet_delta(hnsw_search *h, rec_err *err) {
             if (is_wanted && !hnsw_seen(s, slot)) s->near[n++] = slot;
         }
         quant_keys(ix, &s->query, s->near, n, s->key);
-        hnsw_pool_take(s, n, (uint32_t)h->walk.width, true, CAND_DONE);
+        hnsw_pool_take(ix, s, n, (uint32_t)h->walk.width, TAKE_SPILL | TAKE_CLOSED);
         rc = run_check(h->walk.run, err);
     }
     return rc;
@@ -202,6 +234,7 @@ rec_status hnsw_search_start(const rec_index *base, const index_query *q,
     } else if (!rc) {
         rc = hnsw_scratch_get(ix, &h->s, err);
         if (!rc) {
+            h->s->tied.n = 0;
             quant_from_query(&ix->q, &h->s->query, h->exact.x, h->exact.stored);
             rc = next_batch(h, err);
         }
@@ -234,8 +267,7 @@ bool hnsw_next(index_search *base, uint32_t *slot, float *distance, rec_status *
     hnsw_search *h = (hnsw_search *)base;
     topk_entry e;
     while (next_row(h, &e, status, err)) {
-        h->last = e;
-        h->has_last = true;
+        if ((*status = note_last(h, &e, err))) return false;
         if (!hnsw_is_live(h->ix, e.id)) continue; /* removed since the search began */
         *slot = e.id;
         *distance = h->ix->q.metric == METRIC_L2 ? sqrtf(e.value) : e.value;

@@ -22,6 +22,13 @@
  * and left out: nodes ordered so that neighbours lie together (4 %); codes and links apart,
  * though records are shorter then (- 10 %); fetching lists of probable next nodes (nothing).
  *
+ * Equal vectors are a wall: thousands of them fill any pool, and what lies behind is never
+ * met. So a walk keeps one of all twins (equal codes) in its pool, the one in the lowest
+ * slot, until it has come to its end; then the others join, as far as they are among the ef
+ * nearest, and it goes on among them. The build never looks at the others (hnsw_build.c says
+ * how they are linked). Only equal keys are compared code by code, which are rare where
+ * vectors differ.
+ *
  * Marks are one byte a slot that equals the number of the walk; they are cleared once in 255
  * walks. A slot beyond the marks (added while a search was open) counts as seen.
  *
@@ -116,6 +123,17 @@ void cand_sort(cand *a, size_t n) {
     }
 }
 
+size_t cand_place(const cand *a, size_t n, cand c) {
+    size_t lo = 0;
+    while (n > 0) {
+        size_t half = n / 2;
+        bool is_right = a[lo + half] < c;
+        lo = is_right ? lo + half + 1 : lo;
+        n = is_right ? n - half - 1 : half;
+    }
+    return lo;
+}
+
 /* ---- scratch memory ------------------------------------------------------------------------------- */
 
 void hnsw_scratch_free(hnsw_scratch *s) {
@@ -125,6 +143,8 @@ void hnsw_scratch_free(hnsw_scratch *s) {
     rec_free(s->spill.a);
     rec_free(s->open.a);
     rec_free(s->rest.a);
+    rec_free(s->twin.a);
+    rec_free(s->tied.a);
     rec_free(s->near);
     rec_free(s->key);
     quant_query_clear(&s->query);
@@ -179,7 +199,7 @@ rec_status hnsw_walk_begin(const hnsw *ix, hnsw_scratch *s, rec_err *err) {
         s->n_mark = ix->n_slots;
     }
     s->epoch++;
-    s->pool.n = s->spill.n = s->open.n = s->rest.n = 0;
+    s->pool.n = s->spill.n = s->open.n = s->rest.n = s->twin.n = 0;
     return REC_OK;
 }
 
@@ -209,36 +229,74 @@ uint32_t hnsw_descend(const hnsw *ix, hnsw_scratch *s, const quant_query *q, int
 
 /* ---- Algorithm 2 ---------------------------------------------------------------------------------------- */
 
-static size_t pool_place(const cand *a, size_t n, cand c) {
-    size_t lo = 0;
-    while (n > 0) {
-        size_t half = n / 2;
-        bool is_right = a[lo + half] < c;
-        lo = is_right ? lo + half + 1 : lo;
-        n = is_right ? n - half - 1 : half;
-    }
-    return lo;
+/* Where the pool has a twin of c, whose place would be `at`; pool->n if it has none. Keys of
+ * twins are equal, so they lie around `at`. */
+static size_t find_twin(const hnsw *ix, const cand_list *pool, size_t at, cand c) {
+    const cand *a = pool->a;
+    for (size_t i = at; i < pool->n && a[i] >> 32 == c >> 32; i++)
+        if (hnsw_is_twin(ix, cand_slot(a[i]), cand_slot(c))) return i;
+    for (size_t i = at; i-- > 0 && a[i] >> 32 == c >> 32;)
+        if (hnsw_is_twin(ix, cand_slot(a[i]), cand_slot(c))) return i;
+    return pool->n;
 }
 
-size_t hnsw_pool_take(hnsw_scratch *s, size_t n, uint32_t ef, bool want_spill,
-                      cand flag) {
-    cand *a = s->pool.a;
+/* Of the two twins the lower slot stays: at < pool place if that is c. */
+static void keep_one(hnsw_scratch *s, size_t at, size_t place, cand c, unsigned how) {
+    cand *a = s->pool.a, out = c;
+    if (at <= place) {
+        out = a[place];
+        memmove(a + at + 1, a + at, (place - at) * sizeof *a);
+        a[at] = c;
+    }
+    if (how & TAKE_SPILL) s->twin.a[s->twin.n++] = out;
+}
+
+/* One candidate; returns its place, ef if the pool stays as it is. */
+static size_t take(const hnsw *ix, hnsw_scratch *s, cand c, uint32_t ef, unsigned how) {
+    cand *a = s->pool.a, closed = how & TAKE_CLOSED ? CAND_DONE : 0;
+    bool is_full = s->pool.n == ef;
+    if (is_full && c >= a[ef - 1]) {
+        if (how & TAKE_SPILL) s->spill.a[s->spill.n++] = c;
+        return ef;
+    }
+    size_t at = cand_place(a, s->pool.n, c), twin = s->pool.n;
+    if (how & TAKE_DISTINCT) twin = find_twin(ix, &s->pool, at, c);
+    if (twin < s->pool.n) {
+        keep_one(s, at, twin, c, how);
+        return at <= twin ? at : ef;
+    }
+    if (is_full) {
+        if (how & TAKE_SPILL) s->spill.a[s->spill.n++] = a[ef - 1] | closed;
+        s->pool.n--;
+    }
+    memmove(a + at + 1, a + at, (s->pool.n - at) * sizeof *a);
+    a[at] = c;
+    s->pool.n++;
+    return at;
+}
+
+size_t hnsw_pool_take(const hnsw *ix, hnsw_scratch *s, size_t n, uint32_t ef,
+                      unsigned how) {
+    cand closed = how & TAKE_CLOSED ? CAND_DONE : 0;
     size_t first = ef;
     for (size_t i = 0; i < n; i++) {
-        cand c = cand_make(s->key[i], s->near[i]) | flag;
-        if (s->pool.n == ef) {
-            cand last = a[s->pool.n - 1];
-            if (want_spill) s->spill.a[s->spill.n++] = (c < last ? last : c) | flag;
-            if (c >= last) continue;
-            s->pool.n--;
-        }
-        size_t at = pool_place(a, s->pool.n, c);
-        memmove(a + at + 1, a + at, (s->pool.n - at) * sizeof *a);
-        a[at] = c;
-        s->pool.n++;
+        cand c = cand_make(s->key[i], s->near[i]) | closed;
+        size_t at = take(ix, s, c, ef, how);
         if (at < first) first = at;
     }
     return first;
+}
+
+/* Twins that the walk has set aside enter the pool; the walk goes on from them. */
+static rec_status take_twins(const hnsw *ix, hnsw_scratch *s, uint32_t ef, size_t *at,
+                             rec_err *err) {
+    rec_status rc = cand_reserve(&s->spill, s->twin.n, err);
+    for (size_t i = 0; i < s->twin.n && !rc; i++) {
+        size_t place = take(ix, s, s->twin.a[i], ef, TAKE_SPILL);
+        if (place < *at) *at = place;
+    }
+    s->twin.n = 0;
+    return rc;
 }
 
 static size_t gather(const hnsw *ix, hnsw_scratch *s, size_t n, uint32_t slot,
@@ -274,22 +332,31 @@ static size_t expand(const hnsw *ix, hnsw_scratch *s, int layer, size_t *at) {
     return n;
 }
 
+static rec_status reserve_step(const hnsw *ix, hnsw_scratch *s, rec_err *err) {
+    rec_status rc = cand_reserve(&s->spill, BEAM * ix->m0, err);
+    return rc ? rc : cand_reserve(&s->twin, BEAM * ix->m0, err);
+}
+
 rec_status hnsw_walk(const hnsw *ix, hnsw_scratch *s, const quant_query *q,
                      const walk_args *w, rec_err *err) {
+    unsigned how = TAKE_DISTINCT | (w->want_spill ? TAKE_SPILL : 0);
     s->pool.n = 0;
     rec_status rc = cand_reserve(&s->pool, (size_t)w->ef + 1, err);
     if (rc) return rc;
     (void)hnsw_seen(s, w->start);
     s->pool.a[s->pool.n++] = cand_make(w->start_key, w->start);
-    for (size_t at = 0, steps = 1; at < s->pool.n; steps++) {
+    for (size_t at = 0, steps = 1;; steps++) {
+        if (at >= s->pool.n) {
+            if (s->twin.n == 0) return REC_OK;
+            if ((rc = take_twins(ix, s, w->ef, &at, err))) return rc;
+            how = TAKE_SPILL;
+        }
         if (steps % POLL_EVERY == 0 && (rc = run_check(w->run, err))) return rc;
-        if (w->want_spill && (rc = cand_reserve(&s->spill, BEAM * ix->m0, err)))
-            return rc;
+        if (w->want_spill && (rc = reserve_step(ix, s, err))) return rc;
         size_t n = expand(ix, s, w->layer, &at);
         quant_keys(ix, q, s->near, n, s->key);
         s->n_keys += n;
-        size_t first = hnsw_pool_take(s, n, w->ef, w->want_spill, 0);
+        size_t first = hnsw_pool_take(ix, s, n, w->ef, how);
         if (first < at) at = first;
     }
-    return REC_OK;
 }

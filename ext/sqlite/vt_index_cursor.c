@@ -8,6 +8,7 @@
  *   xColumn           from memory for MATCH, from the row of the nested SELECT otherwise
  *
  * I1. Rows of a MATCH come in ascending (distance, slot), whatever LIMIT, OFFSET and k are.
+ *     Without k, a bound on the distance from above is answered exactly: all rows within it.
  * I2. With k, exactly the k nearest of those that pass the predicates; distance bounds count
  *     as predicates. A lower bound cannot be cut from a heap of k, so it makes a stream.
  * I3. A cursor holds a reference to the memory that it reads from: a write while it is open
@@ -40,7 +41,8 @@ typedef struct vt_index_cursor {
     topk_entry
         *ahead; /* k = n over a graph: all n rows, found before the first is given */
     size_t n_ahead, cap_ahead;
-    bool is_exact; /* the graph fell short of k: compare with everything */
+    bool is_exact; /* a distance bound without k, or the graph fell short of k: compare
+                      with everything */
     float *decoded;
 } vt_index_cursor;
 
@@ -173,6 +175,12 @@ static bool is_upper_bound(const predicate *p) {
     return p->op == PRED_LT || p->op == PRED_LE;
 }
 
+/* Does it ask for every row up to some distance? Then none may be met too late. */
+static bool is_membership(const predicate *p) {
+    return is_upper_bound(p) || p->op == PRED_EQ || p->op == PRED_IS ||
+           p->op == PRED_IN;
+}
+
 static rec_status start_search(vt_index_cursor *cur, size_t k, rec_err *err) {
     vt_index *vt = (vt_index *)cur->base.pVtab;
     sq_run_init(vt->conn, &cur->run, false);
@@ -203,8 +211,10 @@ static rec_status begin_match(vt_index *vt, vt_index_cursor *cur, const match_ar
         want = (uint64_t)cur->k;
     else if (m->limit > 0)
         want = (uint64_t)m->limit + (m->offset > 0 ? (uint64_t)m->offset : 0);
-    for (size_t i = 0; i < cur->n_distance; i++)
+    for (size_t i = 0; i < cur->n_distance; i++) {
         if (!is_upper_bound(&cur->distance[i])) want = 0;
+        cur->is_exact |= !cur->has_k && is_membership(&cur->distance[i]);
+    }
     if (want > (uint64_t)1 << 31)
         want = (uint64_t)1 << 31; /* there are no more slots */
     cur->hint = (size_t)want;

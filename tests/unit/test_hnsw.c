@@ -76,12 +76,24 @@ static size_t pull(const rec_index *ix, const index_query *q, size_t k, uint32_t
     return n;
 }
 
-#define N_PULL 4000
+#define N_PULL  4000
+#define N_EQUAL 4000
 typedef struct rows {
     uint32_t slot[N_PULL];
     float d[N_PULL];
     size_t n;
 } rows;
+
+/* The distance of every row that a search hands out ascends, and none comes twice. */
+static void check_order(const rows *a) {
+    static uint8_t is_seen[N_EQUAL];
+    memset(is_seen, 0, sizeof is_seen);
+    for (size_t i = 0; i < a->n; i++) {
+        CHECK(i == 0 || a->d[i] >= a->d[i - 1]);
+        CHECK(!is_seen[a->slot[i]]);
+        is_seen[a->slot[i]] = 1;
+    }
+}
 
 static void query_of(const pair *p, seed_t *seed, index_query *q, float *x,
                      uint8_t *bits) {
@@ -113,9 +125,7 @@ static double compare(const pair *p, size_t n_query, size_t k, uint32_t ef,
         for (size_t j = 0; j < a.n; j++) {
             if (ef == 0) CHECK(a.slot[j] == b.slot[j] && a.d[j] == b.d[j]);
             if (allowed) CHECK(bitmap_has(allowed, a.slot[j]));
-            if (j > 0)
-                CHECK(a.d[j] > a.d[j - 1] ||
-                      (a.d[j] == a.d[j - 1] && a.slot[j] > a.slot[j - 1]));
+            if (j > 0) CHECK(a.d[j] >= a.d[j - 1]);
             if (b.n && a.d[j] <= b.d[b.n - 1]) n_hit++;
         }
     }
@@ -190,9 +200,7 @@ static void test_stream(void) {
         q.ef = 20;
         a.n = pull(p.h, &q, N_PULL, a.slot, a.d); /* to the end */
         CHECK(a.n > 2800 && a.n <= 3000);
-        for (size_t j = 1; j < a.n; j++)
-            CHECK(a.d[j] > a.d[j - 1] ||
-                  (a.d[j] == a.d[j - 1] && a.slot[j] > a.slot[j - 1]));
+        check_order(&a);
         static const size_t ks[] = {1, 10, 20, 21, 100, 700};
         for (size_t t = 0; t < 6; t++) { /* the same rows for any k */
             q.k = ks[t];
@@ -482,6 +490,90 @@ static void test_equal_vectors(void) {
     a.n = pull(h, &q, 50, a.slot, a.d);
     CHECK(a.n == 50);
     h->ops->close(h);
+}
+
+/* Rows at one distance are never late, whatever their slots: half of the vectors are equal,
+ * some slots were used again, so links do not follow the order of slots. */
+static void test_ties(void) {
+    static const char *const codes[] = {"none", "int8", "float16", "bit"};
+    static rows a;
+    seed_t seed = 83;
+    for (int c = 0; c < 4; c++) {
+        index_cfg cfg = {.dim = 16, .codes = codes[c], .m = 6, .ef_construction = 40};
+        pair p = pair_new(cfg, N_EQUAL, &seed);
+        for (uint32_t i = 1; i < N_EQUAL; i += 2)
+            CHECK(p.h->ops->add(p.h, i, p.x, NULL) == REC_OK);
+        CHECK(p.h->ops->link(p.h, SIZE_MAX, NULL, NULL) == REC_OK);
+        for (uint32_t i = 1; i < 400; i += 2) {
+            CHECK(p.h->ops->remove(p.h, i, NULL) == REC_OK);
+            CHECK(p.h->ops->add(p.h, i, p.x, NULL) == REC_OK);
+        }
+        CHECK(p.h->ops->link(p.h, SIZE_MAX, NULL, NULL) == REC_OK);
+        check_ok(p.h);
+        for (uint32_t ef = 1; ef <= 256; ef *= 4) {
+            index_query q = {.vector = p.x, .ef = ef};
+            a.n = pull(p.h, &q, N_EQUAL, a.slot, a.d);
+            check_order(&a);
+            size_t n = 0;
+            while (n < a.n && a.d[n] < 1e-5f) n++;
+            CHECK(n == N_EQUAL / 2 + 1);
+        }
+        pair_free(&p);
+    }
+}
+
+/* All rows equal but every n_apart-th: the others are found, and as near as they are. */
+static void equal_round(const index_cfg *cfg, uint32_t n_apart) {
+    static rows a, b;
+    seed_t seed = 89;
+    pair p = pair_new(*cfg, N_EQUAL, &seed);
+    for (uint32_t i = 0; i < N_EQUAL; i++) {
+        float *x = p.x + (size_t)i * cfg->dim;
+        if (i % n_apart == n_apart - 1) continue;
+        memcpy(x, p.x + cfg->dim, cfg->dim * sizeof *x);
+        CHECK(p.h->ops->add(p.h, i, x, NULL) == REC_OK);
+        CHECK(p.f->ops->add(p.f, i, x, NULL) == REC_OK);
+    }
+    CHECK(p.h->ops->link(p.h, SIZE_MAX, NULL, NULL) == REC_OK);
+    check_ok(p.h);
+    for (int turn = 0; turn < 2; turn++) {
+        size_t n_found = 0, n_all = 0;
+        for (uint32_t i = n_apart - 1; i < N_EQUAL; i += n_apart) {
+            index_query q = {.vector = p.x + (size_t)i * cfg->dim, .ef = 64};
+            a.n = pull(p.h, &q, 10, a.slot, a.d);
+            b.n = pull(p.f, &q, 10, b.slot, b.d);
+            check_order(&a);
+            CHECK(a.n == b.n);
+            for (size_t j = 0; j < a.n; j++) n_found += a.d[j] <= b.d[b.n - 1];
+            n_all += a.n;
+            CHECK(cfg->metric == METRIC_IP || a.d[0] == b.d[0]);
+        }
+        bool is_rough = strcmp(cfg->codes, "bit") == 0; /* no walls, but poor codes */
+        double least = is_rough ? 0.7 : cfg->metric == METRIC_IP ? 0.93 : 0.98;
+        if ((double)n_found < least * (double)n_all)
+            fprintf(stderr, "%s, one in %u apart: %zu of %zu\n", cfg->codes, n_apart,
+                    n_found, n_all);
+        CHECK((double)n_found >= least * (double)n_all);
+        index_query q = {.vector = p.x + cfg->dim, .ef = 64, .k = 700};
+        a.n = pull(p.h, &q, 700, a.slot, a.d);
+        CHECK(a.n == 700 && (cfg->metric == METRIC_IP || a.d[699] == a.d[0]));
+        for (uint32_t i = 0; i < N_EQUAL && turn == 0; i += 7) /* the lowest, too */
+            if (i % n_apart != n_apart - 1) pair_drop(&p, i);
+        check_ok(p.h);
+    }
+    pair_free(&p);
+}
+
+static void test_wall(void) {
+    static const char *const codes[] = {"none", "int8", "float16", "bit"};
+    for (int c = 0; c < 4; c++)
+        for (uint32_t n_apart = 3; n_apart < 1000; n_apart *= 9) {
+            index_cfg cfg = {.dim = 48, .codes = codes[c], .m = 8};
+            cfg.ef_construction = 40;
+            cfg.metric = (vec_metric)(c % 3);
+            if (c == 3) cfg.metric = METRIC_L2;
+            equal_round(&cfg, n_apart);
+        }
 }
 
 /* ---- bytes ------------------------------------------------------------------------------------------ */
@@ -1031,6 +1123,8 @@ int main(int argc, char **argv) {
         {"changes", test_changes},
         {"deletes", test_recall_after_deletes},
         {"equal", test_equal_vectors},
+        {"ties", test_ties},
+        {"wall", test_wall},
         {"round", test_round_trip},
         {"hostile", test_hostile_bytes},
         {"partial", test_partial_load},
