@@ -7,13 +7,12 @@
  *
  * A search walks words of 64 slots: mask = live & allowed, distances of the set bits into 64
  * floats, then either a bounded heap (k known) or one array for all (a stream, ordered lazily
- * by `ranking`). Inside, smaller keys are nearer: cosine 1 - cos, ip -dot, l2 squared, l1,
- * hamming; the root of l2 is taken when a row is handed out, which keeps the order.
+ * by `ranking`). A key is the distance that is handed out (index_finish in index.h).
  * With codes=int8 or float16 most rows are turned away by a bound (flat_codes.c); rows, order
  * and distances are the same, bit for bit.
  *
  * I1. n_rows is the number of set bits in live; bits at and beyond n_slots are 0.
- * I2. inverse[slot] is 1/|v|, or 0 for a zero vector (its cosine distance is 1).
+ * I2. inverse[slot] is 1/|v|, 0 for a zero vector (its cosine distance is 1), or INDEX_WIDE.
  * I3. Order is (key, slot), the same with and without k, with and without codes.
  * I4. The code of a slot is what flat_codes_put makes of its vector.
  *
@@ -74,23 +73,6 @@ static rec_status flat_open(rec_index **out, const index_cfg *cfg, rec_err *err)
     return s;
 }
 
-static float inverse_norm(const flat_index *f, const void *v) {
-    const rec_kernels *k = vec_kernels();
-    double sum = 0;
-    float x[256];
-    if (f->type == VEC_I8)
-        sum = (double)k->dot_i8(v, v, f->dim);
-    else if (f->type == VEC_F32)
-        sum = (double)k->dot(v, v, f->dim);
-    else
-        for (uint32_t at = 0; at < f->dim; at += 256) {
-            uint32_t n = f->dim - at < 256 ? f->dim - at : 256;
-            index_decode(f->type, (const char *)v + 2 * (size_t)at, n, x);
-            sum += (double)k->dot(x, x, n);
-        }
-    return sum > 0 ? (float)(1.0 / sqrt(sum)) : 0.0f;
-}
-
 /* Room for `slot`; new slots are empty. */
 static rec_status reserve(flat_index *f, uint32_t slot, rec_err *err) {
     size_t n_words = (size_t)slot / 64 + 1, old_words = f->cap_live;
@@ -118,7 +100,8 @@ static rec_status flat_add(rec_index *ix, uint32_t slot, const void *v, rec_err 
     rec_status s = reserve(f, slot, err);
     if (s != REC_OK) return s;
     memcpy(flat_row(f, slot), v, f->nbyte);
-    if (f->metric == METRIC_COSINE) f->inverse[slot] = inverse_norm(f, v);
+    if (f->metric == METRIC_COSINE)
+        f->inverse[slot] = index_inverse_norm(f->type, v, f->dim);
     flat_codes_put(f, slot, v);
     if (!flat_is_live(f, slot)) f->n_rows++;
     f->live[slot >> 6] |= (uint64_t)1 << (slot & 63);
@@ -147,7 +130,8 @@ static const void *flat_get(const rec_index *ix, uint32_t slot) {
 
 static rec_status query_init(flat_query *q, const flat_index *f, const index_query *iq,
                              rec_err *err) {
-    *q = (flat_query){.x = iq->vector, .bits = iq->bits};
+    *q = (flat_query){.exact = {f->metric, f->type, f->dim, iq->vector, 0},
+                      .bits = iq->bits};
     if (f->type == VEC_BIT) return REC_OK;
     if (f->type == VEC_I8) {
         q->own = rec_malloc(f->nbyte);
@@ -156,10 +140,8 @@ static rec_status query_init(flat_query *q, const flat_index *f, const index_que
         if (s != REC_OK) return s;
         q->i8 = (const int8_t *)q->own;
     }
-    if (f->metric == METRIC_COSINE) {
-        double sum = (double)vec_kernels()->dot(iq->vector, iq->vector, f->dim);
-        q->inverse = sum > 0 ? (float)(1.0 / sqrt(sum)) : 0.0f;
-    }
+    if (f->metric == METRIC_COSINE)
+        q->exact.inverse = index_inverse_norm(VEC_F32, iq->vector, f->dim);
     return REC_OK;
 }
 
@@ -171,7 +153,8 @@ static void score_f32(const flat_index *f, const flat_query *q, size_t slot0,
                                  : vec_kernels()->dot;
     unsigned j;
     FOR_BITS(j, mask)
-    out[j] = fn(q->x, (const float *)(const void *)flat_row(f, slot0 + j), f->dim);
+    out[j] =
+        fn(q->exact.x, (const float *)(const void *)flat_row(f, slot0 + j), f->dim);
 }
 
 static void score_f16(const flat_index *f, const flat_query *q, size_t slot0,
@@ -182,7 +165,8 @@ static void score_f16(const flat_index *f, const flat_query *q, size_t slot0,
                                  : vec_kernels()->dot_f16;
     unsigned j;
     FOR_BITS(j, mask)
-    out[j] = fn(q->x, (const uint16_t *)(const void *)flat_row(f, slot0 + j), f->dim);
+    out[j] =
+        fn(q->exact.x, (const uint16_t *)(const void *)flat_row(f, slot0 + j), f->dim);
 }
 
 static void score_i8(const flat_index *f, const flat_query *q, size_t slot0,
@@ -213,11 +197,10 @@ static void score_word(const flat_index *f, const flat_query *q, size_t slot0,
     case VEC_I8: score_i8(f, q, slot0, mask, out); break;
     case VEC_BIT: score_bits(f, q, slot0, mask, out); break;
     }
-    if (f->metric == METRIC_IP) FOR_BITS(j, mask) out[j] = 0.0f - out[j]; /* no -0.0 */
-    if (f->metric == METRIC_COSINE) FOR_BITS(j, mask) {
-            float d = 1.0f - out[j] * f->inverse[slot0 + j] * q->inverse;
-            out[j] = d < 0 ? 0 : d > 2 ? 2 : d;
-        }
+    bool is_cosine = f->metric == METRIC_COSINE;
+    FOR_BITS(j, mask)
+    out[j] = index_finish(&q->exact, flat_row(f, slot0 + j),
+                          is_cosine ? f->inverse[slot0 + j] : 0, out[j]);
 }
 
 float flat_key(const flat_index *f, const flat_query *q, size_t slot) {
@@ -298,7 +281,7 @@ static rec_status search_codes(flat_search *fs, const index_query *iq, rec_err *
     fs->q.own = rec_array(fs->f->dim, sizeof(float)); /* the caller's may go away */
     if (fs->q.own == NULL) return rec_nomem(err);
     memcpy(fs->q.own, iq->vector, fs->f->dim * sizeof(float));
-    fs->q.x = (const float *)(const void *)fs->q.own;
+    fs->q.exact.x = (const float *)(const void *)fs->q.own;
     fs->is_lazy = true;
     return REC_OK;
 }
@@ -370,7 +353,7 @@ static bool flat_next(index_search *s, uint32_t *slot, float *distance,
         return false;
     }
     *slot = e.id;
-    *distance = flat_distance(fs->f, e.value);
+    *distance = e.value;
     return true;
 }
 
@@ -385,7 +368,7 @@ static rec_status flat_check(const rec_index *ix, rec_err *err) {
         if (slot >= f->n_slots)
             return rec_corrupt(err, "slot %zu lies beyond the end (I1)", slot);
         if (f->metric == METRIC_COSINE &&
-            f->inverse[slot] != inverse_norm(f, flat_row(f, slot)))
+            f->inverse[slot] != index_inverse_norm(f->type, flat_row(f, slot), f->dim))
             return rec_corrupt(err, "norm of slot %zu is wrong (I2)", slot);
         if (!flat_codes_are_right(f, slot))
             return rec_corrupt(err, "code of slot %zu is wrong (I4)", slot);

@@ -3,8 +3,7 @@
  *     flat.c          vectors by slot, exact keys, the plain scan, the operations
  *     flat_codes.c    short codes with bounds on the key: who need not be compared at all
  *
- * A key orders rows, smaller is nearer: cosine 1 - cos, ip -dot, l1, hamming, and l2 squared.
- * Bounds are on the distance that is handed out, flat_distance(key).
+ * A key is the distance that is handed out; smaller is nearer.
  */
 #ifndef REC_FLAT_H
 #define REC_FLAT_H
@@ -63,19 +62,14 @@ static inline uint64_t flat_word(const flat_index *f, const bitmap *allowed, siz
 /* ---- flat.c ------------------------------------------------------------------------------ */
 
 typedef struct flat_query {
-    const float *x;
+    index_exact exact;
     const int8_t *i8;
     const uint8_t *bits;
-    float inverse; /* of the query, cosine */
-    uint8_t *own;  /* what x or i8 points at, if it is a copy */
+    uint8_t *own; /* what x or i8 points at, if it is a copy */
 } flat_query;
 
 /* Exact key of one slot, with the rounding of the plain scan. */
 float flat_key(const flat_index *f, const flat_query *q, size_t slot);
-
-static inline float flat_distance(const flat_index *f, float key) {
-    return f->metric == METRIC_L2 ? sqrtf(key) : key;
-}
 
 /* ---- flat_codes.c -------------------------------------------------------------------------- */
 

@@ -39,7 +39,7 @@
  *
  * Invariants
  *   I1  Rows of a chunk that hold no vector are zeros, code and numbers.
- *   I2  lower <= flat_distance(flat_key) <= upper for every live row.
+ *   I2  lower <= flat_key <= upper for every live row.
  *   I3  No bound is NaN: numbers of rows are finite but for |e|, factors of queries positive.
  *
  * Cost: a code and 12 bytes a row; a scan reads them once, at the speed of the cache or of
@@ -460,7 +460,7 @@ void flat_codes_best(const flat_index *f, const flat_query *q, ranking *from,
                      topk *best) {
     topk_entry e;
     while (next_candidate(f, from, &e)) {
-        if (best->n == best->k && e.value > flat_distance(f, topk_bound(best))) break;
+        if (best->n == best->k && e.value > topk_bound(best)) break;
         topk_push(best, flat_key(f, q, e.id), e.id);
     }
     topk_sort(best);
@@ -470,7 +470,7 @@ void flat_codes_best(const flat_index *f, const flat_query *q, ranking *from,
 static bool rescore(const flat_index *f, const flat_query *q, topk_entry *e) {
     if (!flat_is_live(f, e->id)) return false;
     float key = flat_key(f, q, e->id);
-    if (flat_distance(f, key) < e->value) return false;
+    if (key < e->value) return false;
     e->value = key;
     return true;
 }
@@ -507,8 +507,8 @@ bool flat_codes_next(const flat_index *f, const flat_query *q, ranking *from,
     for (;;) {
         bool is_end = from->at == from->n;
         bool has_bound = !is_end && from->at < from->sorted;
-        if (*n_met > 0 && (is_end || (has_bound && flat_distance(f, met[0].value) <
-                                                       from->a[from->at].value))) {
+        if (*n_met > 0 &&
+            (is_end || (has_bound && met[0].value < from->a[from->at].value))) {
             *out = heap_pop(met, (*n_met)--);
             return true;
         }

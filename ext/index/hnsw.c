@@ -19,6 +19,7 @@
  * Invariants (hnsw_check verifies them in this order)
  *   I1  n_live, n_linked, n_delta and n_at[] count what state[] says; live bits equal
  *       state != EMPTY; delta[] lists each DELTA slot once, at the place its record says.
+ *       n_wide counts the rows of which hnsw_is_wide.
  *       Nothing is stale (only between load and ready a slot without a vector may be LINKED).
  *   I2  A linked node's level is hnsw_level(seed, slot): it has upper layers if and only if
  *       that is above 0.
@@ -267,11 +268,16 @@ void hnsw_wipe(hnsw *ix, uint32_t slot) {
     if (ix->inverse) ix->inverse[slot] = 0;
 }
 
+bool hnsw_is_wide(const hnsw *ix, const void *v) {
+    return ix->q.type == VEC_F32 && index_inverse_norm(VEC_F32, v, ix->q.dim) < 0;
+}
+
 static void empty_slot(hnsw *ix, uint32_t slot) { /* it is in the delta */
     hnsw_delta_drop(ix, slot);
     ix->state[slot] = NODE_EMPTY;
     ix->live[slot >> 6] &= ~((uint64_t)1 << (slot & 63));
     ix->n_live--;
+    ix->n_wide -= hnsw_is_wide(ix, hnsw_vec(ix, slot));
     hnsw_wipe(ix, slot); /* deleted data leaves memory, too */
 }
 
@@ -301,12 +307,15 @@ static rec_status hnsw_add(rec_index *base, uint32_t slot, const void *v,
         hnsw_delta_put(ix, slot);
         ix->live[slot >> 6] |= (uint64_t)1 << (slot & 63);
         ix->n_live++;
+    } else {
+        ix->n_wide -= hnsw_is_wide(ix, hnsw_vec(ix, slot));
     }
+    ix->n_wide += hnsw_is_wide(ix, v);
     if (slot >= ix->n_row_slots) ix->n_row_slots = (size_t)slot + 1;
     memcpy(arena_at(&ix->vec, slot), v, ix->vec_nbyte);
     quant_encode(&ix->q, v, hnsw_code(ix, slot), &hnsw_node(ix, slot)->meta);
     if (ix->q.metric == METRIC_COSINE)
-        ix->inverse[slot] = exact_inverse_norm(&ix->q, v);
+        ix->inverse[slot] = index_inverse_norm(ix->q.type, v, ix->q.dim);
     return REC_OK;
 }
 

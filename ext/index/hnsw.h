@@ -97,19 +97,21 @@ void quant_from_node(const quant *z, quant_query *q, const uint8_t *code,
 void quant_keys(const hnsw *ix, const quant_query *q, const uint32_t *slot, size_t n,
                 float *key);
 
-/* Exact distances, by the formulas and with the rounding of kind=flat: `key` orders (l2 is
- * still squared), exact_distance turns it into what is handed out. */
+/* Exact distances, by the formulas and with the rounding of kind=flat. */
 typedef struct exact_query {
     const float *x;     /* copy of the query; NULL for bits */
     const void *stored; /* int8 and bit: the query in stored form */
     uint8_t *own;       /* holds both */
-    float inverse;      /* 1/|x|, cosine */
+    index_exact f;
 } exact_query;
 rec_status exact_init(exact_query *e, const hnsw *ix, const index_query *q,
                       rec_err *err);
 void exact_clear(exact_query *e);
 float exact_key(const hnsw *ix, const exact_query *e, uint32_t slot);
-float exact_inverse_norm(const quant *z, const void *v);
+/* Is it so long or so short that codes say nothing (wide.c)? */
+static inline bool exact_is_wide(const exact_query *e) {
+    return e->f.inverse < 0;
+}
 
 /* ---- hnsw.c: storage ------------------------------------------------------------------------ */
 
@@ -184,6 +186,8 @@ struct hnsw {
     uint32_t *delta;    /* slots that have a vector and no links; room for every row */
     size_t n_delta, cap_delta;
     size_t n_live, n_linked;
+    size_t
+        n_wide; /* rows whose length float32 sums do not bear: searches compare all */
     size_t n_at[HNSW_MAX_LEVEL + 1]; /* linked nodes whose level is exactly this */
     uint32_t
         entry; /* root of the tree, a node of the highest level; HNSW_NONE if empty */
@@ -245,6 +249,7 @@ static inline bool hnsw_has_layer(const hnsw *ix, uint32_t slot, int layer) {
 void hnsw_delta_drop(hnsw *ix, uint32_t slot);
 void hnsw_delta_put(hnsw *ix, uint32_t slot);
 void hnsw_set_stale(hnsw *ix, uint32_t slot, bool is_stale);
+bool hnsw_is_wide(const hnsw *ix, const void *v);
 void hnsw_wipe(hnsw *ix, uint32_t slot); /* vector and record are zeros */
 rec_status hnsw_reserve_slots(hnsw *ix, size_t n, rec_err *err);
 rec_status hnsw_reserve_dirty(hnsw *ix, size_t n_chunks, rec_err *err);

@@ -86,9 +86,11 @@ static rec_status check_lists(const hnsw *ix, rec_err *err) {
 static rec_status check_codes(const hnsw *ix, rec_err *err) {
     uint8_t *code = rec_zeros(ix->q.nbyte, 1);
     if (!code) return rec_nomem(err);
+    size_t n_wide = 0;
     rec_status rc = REC_OK;
     for (uint32_t s = 0; s < ix->n_slots && !rc; s++) {
         if (ix->state[s] == NODE_EMPTY) continue;
+        n_wide += hnsw_is_wide(ix, hnsw_vec(ix, s));
         quant_meta meta;
         quant_encode(&ix->q, hnsw_vec(ix, s), code, &meta);
         if (memcmp(code, hnsw_code(ix, s), ix->q.nbyte) != 0 ||
@@ -96,11 +98,15 @@ static rec_status check_codes(const hnsw *ix, rec_err *err) {
             rc = rec_corrupt(err, "the code of slot %u is not that of its vector (I5)",
                              s);
         else if (ix->inverse &&
-                 ix->inverse[s] != exact_inverse_norm(&ix->q, hnsw_vec(ix, s)))
+                 ix->inverse[s] !=
+                     index_inverse_norm(ix->q.type, hnsw_vec(ix, s), ix->q.dim))
             rc = rec_corrupt(err, "the norm of slot %u is not that of its vector (I5)",
                              s);
     }
     rec_free(code);
+    if (!rc && n_wide != ix->n_wide)
+        rc = rec_corrupt(err, "%zu rows are very long or short, %zu were counted (I1)",
+                         n_wide, ix->n_wide);
     return rc;
 }
 

@@ -25,7 +25,8 @@
  * the rows that may be returned are asked for: below that, rows and their order are the same
  * for every k.
  *
- * With few rows to choose from (hnsw_choose) the whole search is exact, in the arithmetic of
+ * With few rows to choose from (hnsw_choose), or with vectors so long or short that codes do
+ * not bear them (wide.c), the whole search is exact, in the arithmetic of
  * kind=flat; with ef >= the number of allowed rows, too.
  *
  * A search owns its memory. Rows may be added and removed while it is open: removed ones are
@@ -228,6 +229,7 @@ rec_status hnsw_search_start(const rec_index *base, const index_query *q,
     h->walk = (heap_walk){q->allowed, WALK_ALL, ef, h->n_allowed / 2, q->run};
     h->plan = hnsw_choose(ix, h->n_allowed, q->allowed != NULL, q->k, ef);
     rec_status rc = exact_init(&h->exact, ix, q, err);
+    if (exact_is_wide(&h->exact) || ix->n_wide) h->plan = PLAN_EXACT;
     if (!rc && h->plan == PLAN_EXACT) {
         h->is_tail = true;
         rc = scan(h, err);
@@ -270,7 +272,7 @@ bool hnsw_next(index_search *base, uint32_t *slot, float *distance, rec_status *
         if ((*status = note_last(h, &e, err))) return false;
         if (!hnsw_is_live(h->ix, e.id)) continue; /* removed since the search began */
         *slot = e.id;
-        *distance = h->ix->q.metric == METRIC_L2 ? sqrtf(e.value) : e.value;
+        *distance = e.value;
         return true;
     }
     return false;

@@ -180,6 +180,16 @@ static double finish(const sums *s, vec_metric m) {
     }
 }
 
+/* Have float32 sums borne it (wide.c)? */
+static bool is_sound(const sums *s, vec_metric m) {
+    switch (m) {
+    case METRIC_COSINE:
+        return index_is_narrow((float)s->aa) && index_is_narrow((float)s->bb);
+    case METRIC_L2: return index_is_narrow((float)s->l2sq);
+    default: return isfinite(s->dot) && isfinite(s->l1);
+    }
+}
+
 double index_distance(vec_metric m, vec_type t, const void *a, const void *b,
                       uint32_t dim) {
     sums s = {0};
@@ -197,5 +207,5 @@ double index_distance(vec_metric m, vec_type t, const void *a, const void *b,
         index_decode(t, (const char *)b + at * unit, n, y);
         add_f32(&s, m, x, y, n);
     }
-    return finish(&s, m);
+    return is_sound(&s, m) ? finish(&s, m) : index_wide_distance(m, t, a, t, b, dim);
 }

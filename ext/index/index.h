@@ -1,6 +1,7 @@
 /* index.h - vector indexes: near vectors by slot number.
  *
  *     index    registry of kinds, configuration, vector conversions    index.c
+ *     wide     distances of very long and very short vectors            wide.c
  *     flat     exact scan: the definition of every other kind           flat.c, flat_codes.c
  *     hnsw     a graph over the same vectors                            hnsw*.c, quant.c
  *     filter   typed columns beside the vectors, predicates -> bitmap   filter.c
@@ -19,6 +20,9 @@
 #define REC_INDEX_H
 
 #include "../core/core.h"
+
+#include <float.h>
+#include <math.h>
 
 /* ---- index.c: configuration, conversions, registry -------------------------------------- */
 
@@ -63,7 +67,8 @@ typedef struct index_query {
 /* A search hands out (slot, distance) in ascending (distance, slot) order for as long as it
  * is pulled; row order does not depend on k. Distances, smaller is nearer:
  *   cosine  1 - cos(a,b), in [0,2] (a zero vector: 1)      ip  -dot(a,b)
- *   l2      sqrt(sum (a-b)^2)    l1  sum |a-b|             hamming  bits that differ */
+ *   l2      sqrt(sum (a-b)^2)    l1  sum |a-b|             hamming  bits that differ
+ * as float32: what lies beyond its range is the largest number, what lies below it 0. */
 typedef struct index_search index_search; /* each kind derives: first member `ops` */
 typedef struct rec_index rec_index;       /* each kind derives: first member `ops` */
 
@@ -173,6 +178,44 @@ typedef struct recall_args {
 } recall_args;
 rec_status index_recall(const rec_index *ix, const index_cfg *cfg, const recall_args *a,
                         double *recall, rec_run *run, rec_err *err);
+
+/* ---- wide.c: distances from what kernels give, right for every length of vector -------------- */
+
+#define INDEX_WIDE_MIN 1e-30f /* of sums of squares that float32 adds up well */
+#define INDEX_WIDE_MAX 1e30f
+#define INDEX_WIDE     (-1.0f) /* instead of 1/|v|: distances need double */
+static inline bool index_is_narrow(float square) {
+    return square >= INDEX_WIDE_MIN && square <= INDEX_WIDE_MAX;
+}
+/* 1/|v|; 0 for a zero vector; INDEX_WIDE for a length that float32 sums do not bear. */
+float index_inverse_norm(vec_type t, const void *v, uint32_t dim);
+/* index_distance in double. No bits. */
+double index_wide_distance(vec_metric m, vec_type ta, const void *a, vec_type tb,
+                           const void *b, uint32_t dim);
+
+/* A query against stored vectors. */
+typedef struct index_exact {
+    vec_metric metric;
+    vec_type type;
+    uint32_t dim;
+    const float *x; /* borrowed; not used for bits */
+    float inverse;  /* index_inverse_norm of x: cosine */
+} index_exact;
+float index_finish_wide(const index_exact *q, const void *v);
+/* The distance handed out, from the kernel's sum for (q, v) and, cosine, that of v's norm. */
+static inline float index_finish(const index_exact *q, const void *v, float inverse,
+                                 float raw) {
+    if (q->metric == METRIC_COSINE && inverse >= 0 && q->inverse >= 0) {
+        float d = 1.0f - raw * inverse * q->inverse;
+        return d < 0 ? 0 : d > 2 ? 2 : d;
+    }
+    if (q->metric == METRIC_L2 && (index_is_narrow(raw) || q->type == VEC_I8))
+        return sqrtf(raw);
+    bool is_sum = q->metric == METRIC_IP || q->metric == METRIC_L1;
+    if (is_sum && fabsf(raw) <= FLT_MAX)
+        return q->metric == METRIC_IP ? 0.0f - raw : raw; /* no -0.0 */
+    return q->metric == METRIC_HAMMING ? raw : index_finish_wide(q, v);
+}
 
 /* ---- flat.c, flat_codes.c ---------------------------------------------------------------- */
 

@@ -396,17 +396,6 @@ void quant_keys(const hnsw *ix, const quant_query *q, const uint32_t *slot, size
 
 /* ---- exact distances ----------------------------------------------------------------------------- */
 
-float exact_inverse_norm(const quant *z, const void *v) {
-    double sum = 0;
-    if (z->type == VEC_I8)
-        sum = (double)z->k->dot_i8(v, v, z->dim);
-    else if (z->type == VEC_F32)
-        sum = (double)z->k->dot(v, v, z->dim);
-    else
-        sum = square_of(z, v);
-    return inverse_root(sum);
-}
-
 rec_status exact_init(exact_query *e, const hnsw *ix, const index_query *q,
                       rec_err *err) {
     const quant *z = &ix->q;
@@ -424,8 +413,9 @@ rec_status exact_init(exact_query *e, const hnsw *ix, const index_query *q,
     rec_status rc = REC_OK;
     if (z->type == VEC_I8)
         rc = index_encode(VEC_I8, q->vector, z->dim, e->own + n_float, err);
-    if (z->metric == METRIC_COSINE && e->x)
-        e->inverse = inverse_root((double)z->k->dot(e->x, e->x, z->dim));
+    e->f = (index_exact){z->metric, z->type, z->dim, e->x, 0};
+    if (z->type == VEC_F32 || z->metric == METRIC_COSINE)
+        e->f.inverse = index_inverse_norm(VEC_F32, e->x, z->dim);
     if (rc) exact_clear(e);
     return rc;
 }
@@ -440,8 +430,7 @@ float exact_key(const hnsw *ix, const exact_query *e, uint32_t slot) {
     bool is_stored = z->type == VEC_I8 || z->type == VEC_BIT;
     float raw =
         raw_stored(z, is_stored ? e->stored : (const void *)e->x, hnsw_vec(ix, slot));
-    if (z->metric == METRIC_IP) return -raw;
-    if (z->metric != METRIC_COSINE) return raw;
-    float d = 1.0f - raw * ix->inverse[slot] * e->inverse;
-    return d < 0 ? 0 : d > 2 ? 2 : d;
+    bool is_cosine = z->metric == METRIC_COSINE;
+    return index_finish(&e->f, hnsw_vec(ix, slot), is_cosine ? ix->inverse[slot] : 0,
+                        raw);
 }

@@ -106,17 +106,15 @@ static void check_bounds(const pair *p) {
     const flat_index *f = (const flat_index *)p->ix[0];
     rec_err err = {0};
     index_query iq = {.vector = p->query};
-    flat_query q = {.x = p->query};
+    flat_query q = {.exact = {f->metric, f->type, f->dim, p->query, 0}};
     if (!flat_codes_serve(f, &iq)) return;
     if (f->metric == METRIC_COSINE)
-        q.inverse =
-            (float)(1.0 / sqrt((double)vec_kernels()->dot(p->query, p->query, f->dim)));
+        q.exact.inverse = index_inverse_norm(VEC_F32, p->query, f->dim);
     ranking r = {0};
     topk_entry e;
     size_t n_bad = 0, n = 0;
     CHECK(flat_codes_scan(f, &iq, &r, &err) == REC_OK);
-    for (; ranking_next(&r, &e); n++)
-        n_bad += !(e.value <= flat_distance(f, flat_key(f, &q, e.id)));
+    for (; ranking_next(&r, &e); n++) n_bad += !(e.value <= flat_key(f, &q, e.id));
     CHECK(n_bad == 0 && n == f->n_rows);
     ranking_clear(&r);
 }
