@@ -1,16 +1,17 @@
 /* http.c - one POST with every bound; the only file that includes libcurl.
  *
- *                 +--------------- attempt ----------------+
- *   http_post --> | easy handle -> multi handle -> poll    | --> status and body, or why not
- *        ^        +------------------|---------------------+
- *        |                           every HTTP_POLL_MS: interrupted?  deadline?
- *        +-- wait (Retry-After, or doubling with jitter; polls too) <-- worth another attempt?
+ *        +----------------- a job ------------------------------------------+
+ *   -->  | ready? -> attempt: easy handle on the multi handle -> status, body | --> or why not
+ *        |   ^                                              |                |
+ *        |   +-- wait (Retry-After, or doubling with jitter) <-- worth another attempt?
+ *        +-------------------------------------------------------------------+
  *
- * The transfer runs on a multi handle that the session keeps: connections are used again, the wait is
- * ours to interrupt, and several transfers at once are a matter of adding more easy handles.
+ * All jobs of a call run on the multi handle that the session keeps, at most `concurrency` at a time, in
+ * the caller's thread: connections are used again, and one loop that wakes every HTTP_POLL_MS, or when
+ * something happens, asks whether somebody has interrupted. http_post is the case of one job.
  *
- * H1. One deadline covers all attempts and all waits: a call never takes longer than timeout_ms (a
- *     name lookup that hangs is waited for by libcurl itself).
+ * H1. One deadline covers all attempts and all waits of a job: from its begin it never takes longer than
+ *     timeout_ms (a name lookup that hangs is waited for by libcurl itself).
  * H2. No redirect is followed, no proxy is asked for a private host, TLS is verified, nothing but http
  *     and https is spoken, no cookie, no netrc, no signal, no compressed answers (a bomb of zeros
  *     would pass the cap).
@@ -83,9 +84,9 @@ http *http_new(void) {
 void http_free(http *h) {
     (void)h;
 }
-rec_status http_post(http *h, const http_request *q, http_response *out, rec_err *err) {
-    (void)h, (void)q;
-    *out = (http_response){0};
+rec_status http_post_many(http *h, http_job *job, size_t n, size_t concurrency,
+                          rec_err *err) {
+    (void)h, (void)job, (void)n, (void)concurrency;
     return rec_fail(
         err, REC_RANGE,
         "this build has no network (REC_OMIT_NETWORK); only the builtin answers");
@@ -322,42 +323,6 @@ static bool interrupted(const http_request *q) {
     return q->interrupted && q->interrupted(q->ctx);
 }
 
-/* Drive the transfer until it ends, or somebody interrupts. */
-static rec_status drive(http *h, attempt *a, rec_err *err) {
-    int running = 1;
-    while (running) {
-        if (interrupted(a->q)) return rec_fail(err, REC_INTR, "interrupted");
-        CURLMcode mc = curl_multi_perform(h->multi, &running);
-        if (mc == CURLM_OK && running)
-            mc = curl_multi_poll(h->multi, NULL, 0, HTTP_POLL_MS, NULL);
-        if (mc != CURLM_OK)
-            return rec_fail(err, REC_NET, "%s", curl_multi_strerror(mc));
-    }
-    int n = 0;
-    for (CURLMsg *m; (m = curl_multi_info_read(h->multi, &n));)
-        if (m->msg == CURLMSG_DONE) a->code = m->data.result;
-    return REC_OK;
-}
-
-static rec_status attempt_run(http *h, attempt *a, long left_ms, rec_err *err) {
-    struct curl_slist *headers = attempt_headers(a->q->key);
-    CURL *e = headers ? attempt_handle(a, headers, left_ms) : NULL;
-    rec_status st = e ? REC_OK : rec_nomem(err);
-    a->code = CURLE_FAILED_INIT;
-    a->retry_after_s = -1;
-    if (e && curl_multi_add_handle(h->multi, e) == CURLM_OK) {
-        st = drive(h, a, err);
-        long status = 0;
-        if (st == REC_OK && a->code == CURLE_OK)
-            curl_easy_getinfo(e, CURLINFO_RESPONSE_CODE, &status);
-        a->status = (int)status;
-        curl_multi_remove_handle(h->multi, e);
-    }
-    if (e) curl_easy_cleanup(e);
-    wipe_headers(headers);
-    return st;
-}
-
 /* ---- retries -------------------------------------------------------------------------------------- */
 
 /* Lower-case search in the first bytes of an answer. */
@@ -399,26 +364,6 @@ static bool worth_retrying(const attempt *a, int n_500) {
     }
 }
 
-/* Wait before attempt `nth` + 1; false if the deadline would pass meanwhile. */
-static rec_status back_off(http *h, const attempt *a, int nth, double deadline,
-                           bool *again, rec_err *err) {
-    double ms = HTTP_BACKOFF_MS;
-    for (int i = 0; i < nth && ms < HTTP_MAX_BACKOFF_MS; i++) ms *= 2;
-    h->jitter = rec_mix(h->jitter + a->q->nbyte);
-    ms *= .75 + .5 * (double)(h->jitter >> 40) / (double)(1 << 24);
-    if (a->retry_after_s >= 0) ms = a->retry_after_s * 1000;
-    if (ms > HTTP_MAX_BACKOFF_MS) ms = HTTP_MAX_BACKOFF_MS;
-    double until = rec_seconds() + ms / 1000;
-    *again = until < deadline;
-    while (*again && rec_seconds() < until) {
-        if (interrupted(a->q)) return rec_fail(err, REC_INTR, "interrupted");
-        double left = (until - rec_seconds()) * 1000;
-        curl_multi_poll(h->multi, NULL, 0,
-                        left < HTTP_POLL_MS ? (int)left + 1 : HTTP_POLL_MS, NULL);
-    }
-    return REC_OK;
-}
-
 static rec_status transfer_failed(const attempt *a, rec_err *err) {
     int n = (int)a->url.n_host;
     const char *host = a->url.host;
@@ -451,34 +396,168 @@ static rec_status hand_over(attempt *a, http_response *out, rec_err *err) {
     return REC_OK;
 }
 
-rec_status http_post(http *h, const http_request *q, http_response *out, rec_err *err) {
-    *out = (http_response){0};
-    attempt a = {.q = q};
-    if (!h) return rec_nomem(err);
-    rec_status st = url_check(q->url, &a.url, err);
-    if (st) return st;
-    a.is_private = private_host(a.url.host, a.url.n_host);
-    a.any_address = a.is_private || has_proxy(a.url.is_https);
-    double start = rec_seconds(), deadline = start + (double)q->timeout_ms / 1000;
-    int n_500 = 0;
-    for (int nth = 0;; nth++) {
-        long left = (long)((deadline - rec_seconds()) * 1000) + 1;
-        st = attempt_run(h, &a, left > 1 ? left : 1, err);
-        if (st) break;
-        n_500 += a.code == CURLE_OK && a.status == 500;
-        bool again = nth < q->retries && worth_retrying(&a, n_500);
-        if (again) st = back_off(h, &a, nth, deadline, &again, err);
-        if (st) break;
-        if (!again) {
-            st = hand_over(&a, out, err);
-            break;
-        }
-        bytes_clear(&a.body);
-        a.why[0] = 0, a.status = 0, out->retries++;
+/* ---- several at once ------------------------------------------------------------------------------ */
+
+typedef struct transfer {
+    http_job *job;
+    attempt a;
+    CURL *easy;                 /* while an attempt runs */
+    struct curl_slist *headers; /* the same */
+    double start, deadline;     /* 0: not begun */
+    double ready;               /* when the next attempt may begin */
+    int nth, n_500;
+    bool is_done;
+} transfer;
+
+static void attempt_end(http *h, transfer *t) {
+    if (t->easy) {
+        curl_multi_remove_handle(h->multi, t->easy);
+        curl_easy_cleanup(t->easy);
     }
-    bytes_clear(&a.body);
-    out->ms = (int64_t)((rec_seconds() - start) * 1000);
+    wipe_headers(t->headers);
+    t->easy = NULL, t->headers = NULL;
+}
+
+static void job_end(http *h, transfer *t, rec_status st) {
+    attempt_end(h, t);
+    bytes_clear(&t->a.body);
+    t->job->status = st;
+    t->job->out.ms = (int64_t)((rec_seconds() - t->start) * 1000);
+    t->is_done = true;
+}
+
+static void job_begin(http *h, transfer *t) {
+    const http_request *q = &t->job->q;
+    t->start = rec_seconds();
+    t->deadline = t->start + (double)q->timeout_ms / 1000;
+    t->a.q = q;
+    rec_status st = url_check(q->url, &t->a.url, &t->job->err);
+    if (st) {
+        job_end(h, t, st);
+        return;
+    }
+    t->a.is_private = private_host(t->a.url.host, t->a.url.n_host);
+    t->a.any_address = t->a.is_private || has_proxy(t->a.url.is_https);
+}
+
+static void attempt_begin(http *h, transfer *t) {
+    attempt *a = &t->a;
+    long left = (long)((t->deadline - rec_seconds()) * 1000) + 1;
+    bytes_clear(&a->body);
+    a->why[0] = 0, a->status = 0, a->retry_after_s = -1;
+    a->code = CURLE_FAILED_INIT;
+    t->headers = attempt_headers(a->q->key);
+    t->easy = t->headers ? attempt_handle(a, t->headers, left > 1 ? left : 1) : NULL;
+    if (t->easy) curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
+    if (!t->easy || curl_multi_add_handle(h->multi, t->easy) != CURLM_OK)
+        job_end(h, t, rec_nomem(&t->job->err));
+}
+
+/* Seconds before the next attempt: what the server asked for, or doubling with jitter. */
+static double back_off(http *h, const transfer *t) {
+    double ms = HTTP_BACKOFF_MS;
+    for (int i = 0; i < t->nth && ms < HTTP_MAX_BACKOFF_MS; i++) ms *= 2;
+    h->jitter = rec_mix(h->jitter + t->a.q->nbyte);
+    ms *= .75 + .5 * (double)(h->jitter >> 40) / (double)(1 << 24);
+    if (t->a.retry_after_s >= 0) ms = t->a.retry_after_s * 1000;
+    return (ms < HTTP_MAX_BACKOFF_MS ? ms : HTTP_MAX_BACKOFF_MS) / 1000;
+}
+
+/* An attempt has ended: another one later, or the job is done. */
+static void attempt_done(http *h, transfer *t, CURLcode code) {
+    long status = 0;
+    t->a.code = code;
+    if (code == CURLE_OK) curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    t->a.status = (int)status;
+    attempt_end(h, t);
+    t->n_500 += status == 500;
+    t->ready = rec_seconds() + back_off(h, t);
+    if (t->nth < t->a.q->retries && worth_retrying(&t->a, t->n_500) &&
+        t->ready < t->deadline) {
+        t->nth++;
+        t->job->out.retries++;
+        return;
+    }
+    job_end(h, t, hand_over(&t->a, &t->job->out, &t->job->err));
+}
+
+/* Begin what may begin; returns how many are under way, and the time at which the next may begin. */
+static size_t start_ready(http *h, transfer *t, size_t n, size_t most, double *next) {
+    size_t n_running = 0;
+    double now = rec_seconds();
+    *next = now + HTTP_POLL_MS / 1000.0;
+    for (size_t i = 0; i < n; i++) n_running += t[i].easy != NULL;
+    for (size_t i = 0; i < n && n_running < most; i++) {
+        if (t[i].is_done || t[i].easy) continue;
+        if (!t[i].start) job_begin(h, &t[i]);
+        if (t[i].is_done) continue;
+        if (t[i].ready > now) {
+            if (t[i].ready < *next) *next = t[i].ready;
+            continue;
+        }
+        attempt_begin(h, &t[i]);
+        n_running += t[i].easy != NULL;
+    }
+    return n_running;
+}
+
+static bool all_done(const transfer *t, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!t[i].is_done) return false;
+    return true;
+}
+
+static rec_status run_all(http *h, transfer *t, size_t n, size_t most, rec_err *err) {
+    while (!all_done(t, n)) {
+        double next;
+        int running = 0, left = 0;
+        if (interrupted(&t[0].job->q)) return rec_fail(err, REC_INTR, "interrupted");
+        start_ready(h, t, n, most, &next);
+        CURLMcode mc = curl_multi_perform(h->multi, &running);
+        bool any = false;
+        for (CURLMsg *m; (m = curl_multi_info_read(h->multi, &left));) {
+            transfer *of = NULL;
+            if (m->msg != CURLMSG_DONE) continue;
+            CURLcode code = m->data.result;
+            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&of);
+            attempt_done(h, of, code);
+            any = true;
+        }
+        double wait = (next - rec_seconds()) * 1000;
+        if (mc == CURLM_OK && !any && wait > 0)
+            mc = curl_multi_poll(h->multi, NULL, 0, (int)wait + 1, NULL);
+        if (mc != CURLM_OK)
+            return rec_fail(err, REC_NET, "%s", curl_multi_strerror(mc));
+    }
+    return REC_OK;
+}
+
+rec_status http_post_many(http *h, http_job *job, size_t n, size_t concurrency,
+                          rec_err *err) {
+    if (!n) return REC_OK;
+    transfer *t = h ? rec_zeros(n, sizeof *t) : NULL;
+    if (!t) return rec_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        t[i].job = &job[i];
+        job[i].out = (http_response){0};
+        job[i].status = REC_OK;
+        job[i].err = (rec_err){0};
+    }
+    rec_status st = run_all(h, t, n, concurrency ? concurrency : 1, err);
+    for (size_t i = 0; i < n; i++) {
+        if (!t[i].is_done) job_end(h, &t[i], st);
+        if (st) http_response_clear(&job[i].out);
+    }
+    rec_free(t);
     return st;
 }
 
 #endif
+
+rec_status http_post(http *h, const http_request *q, http_response *out, rec_err *err) {
+    http_job job = {.q = *q};
+    rec_status st = http_post_many(h, &job, 1, 1, err);
+    *out = job.out;
+    if (st || !job.status) return st;
+    return rec_fail(err, job.status, "%s", job.err.msg);
+}

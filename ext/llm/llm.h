@@ -112,6 +112,17 @@ void http_free(http *h);
 /* One POST with retries. REC_OK whenever a response came, whatever its status; REC_NET if none did;
  * REC_INTR, REC_NOMEM; REC_RANGE if this build has no network. */
 rec_status http_post(http *h, const http_request *q, http_response *out, rec_err *err);
+/* Several at once, `concurrency` of them under way at a time. The interrupt of the first is asked. The status and
+ * error of each stand in its job; what is returned is REC_OK, or why all of them ended early (REC_INTR, REC_NOMEM:
+ * then no response is left to clear). */
+typedef struct http_job {
+    http_request q;
+    http_response out;
+    rec_status status;
+    rec_err err;
+} http_job;
+rec_status http_post_many(http *h, http_job *job, size_t n, size_t concurrency,
+                          rec_err *err);
 void http_response_clear(http_response *r);
 
 /* ---- registry.c: one per connection --------------------------------------------------------------- */
