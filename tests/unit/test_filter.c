@@ -226,8 +226,80 @@ static rec_status life(void) {
     return s;
 }
 
+/* filter_apply against predicate_match, cell by cell: columns of one kind and mixed ones, values at
+ * every edge, dense and sparse bitmaps. */
+#define N_BLOCK_SLOTS 777
+
+static cell block_cell(uint64_t *x, int column) {
+    static const int64_t whole[] = {
+        INT64_MIN,       INT64_MIN + 1, -3,       -1, 0, 1, 2, 7,
+        (1ll << 53) + 1, INT64_MAX - 1, INT64_MAX};
+    static const double real[] = {-INFINITY,
+                                  -1e300,
+                                  -9223372036854775808.0,
+                                  -2.5,
+                                  -0.0,
+                                  0.0,
+                                  5e-324,
+                                  0.5,
+                                  7.0,
+                                  9007199254740992.0,
+                                  9223372036854775808.0,
+                                  INFINITY};
+    static const char *const text[] = {"", "a", "ab", "b", "7"};
+    *x = *x * 6364136223846793005u + 1442695040888963407u;
+    uint64_t r = *x >> 33;
+    int kind = column == 4 ? (int)(r % 5) : column;
+    if (column < 4 && r % 97 == 0) kind = -1; /* some blocks are pure, some are not */
+    r /= 97;
+    if (kind == 0) return int_cell(whole[r % 11]);
+    if (kind == 1) return real_cell(real[r % 12]);
+    if (kind == 2) return text_cell(text[r % 5]);
+    return kind == 3 ? blob_cell(text[r % 5]) : null_cell();
+}
+
+static void check_blocks(const filter_table *t, const predicate *p, size_t stride) {
+    bitmap b;
+    rec_err err = {0};
+    CHECK(bitmap_init(&b, N_BLOCK_SLOTS + 70, false, &err) == REC_OK);
+    for (size_t i = 0; i < b.n_bit; i += stride) bitmap_set(&b, i);
+    CHECK(filter_apply(t, p, 1, &b, NULL, &err) == REC_OK);
+    size_t n_wrong = 0;
+    for (size_t i = 0; i < b.n_bit; i++) {
+        cell c = filter_get(t, (uint32_t)i, p->column);
+        bool want = i < N_BLOCK_SLOTS && i % stride == 0 && predicate_match(p, &c);
+        n_wrong += want != bitmap_has(&b, i);
+    }
+    CHECK(n_wrong == 0);
+    bitmap_clear(&b);
+}
+
+static void test_blocks(void) {
+    filter_table *t = filter_new(5);
+    rec_err err = {0};
+    uint64_t x = 1;
+    for (uint32_t i = 0; i < N_BLOCK_SLOTS; i++)
+        for (int c = 0; c < 5; c++) {
+            cell v = block_cell(&x, c);
+            CHECK(filter_put(t, i, c, &v, &err) == REC_OK);
+        }
+    for (int round = 0; round < 400; round++)
+        for (pred_op op = PRED_EQ; op <= PRED_GLOB; op++) {
+            cell set[4] = {0};
+            int column = round % 5, kind = round % 3 ? column : 4;
+            for (int i = 0; i < 4; i++) set[i] = block_cell(&x, kind);
+            predicate p = {.column = column, .op = op, .value = set[0]};
+            if (op == PRED_IN) p.set = set, p.n_set = (size_t)round % 5;
+            if (op == PRED_IN) predicate_sort_set(&p);
+            check_blocks(t, &p, 1);
+            check_blocks(t, &p, 13);
+        }
+    filter_free(t);
+}
+
 int main(void) {
     UNIT_BEGIN("filter");
+    test_blocks();
     test_order();
     test_operators();
     test_in();
