@@ -137,6 +137,8 @@ static void one(const damage *d, const char *key, bool want_loaded) {
     int rc = host_try(db, "INSERT INTO v(v) VALUES ('integrity-check')");
     HOST_CHECK(rc != SQLITE_OK && strstr(sqlite3_errmsg(db), d->message), "%s: %d, %s",
                d->sql, rc, sqlite3_errmsg(db));
+    host_text(db, "SELECT message FROM rec_check('v')"); /* the same by reading alone */
+    HOST_CHECK(strstr(host_buf, d->message), "%s: %s", d->sql, host_buf);
     use(db);
     rc = host_try(db, "INSERT INTO v(v) VALUES ('rebuild')");
     if (d->is_rebuilt) {

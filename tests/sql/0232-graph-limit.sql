@@ -57,3 +57,9 @@ SELECT count(*) FROM p CROSS JOIN h ON h.v MATCH p.v AND k = 4 AND ef = 30 WHERE
 SELECT count(*), sum(p.id % 10 = 3) FROM (SELECT h.id FROM h JOIN p ON p.id = h.id WHERE h.v MATCH '[1,2,3,4,5]' AND p.id % 10 = 3 AND ef = 4 ORDER BY distance LIMIT 20) JOIN p USING (id);
 SELECT id FROM h WHERE v MATCH (SELECT taste FROM users WHERE id = 700) AND k = 1;
 SELECT count(*) FROM rec_similar('h', 700, 5); SELECT item FROM rec_similar('h', 700, 5) WHERE item = 700;
+-- k = n and LIMIT n: the same rows in the same order; from half of the rows on k = n is exact, and LIMIT n is as it was, so that pages concatenate.
+CREATE TEMP TABLE q AS SELECT count(*) / 2 - 5 AS few, count(*) - count(*) / 2 AS half FROM h;
+SELECT (SELECT group_concat(id) FROM (SELECT id FROM h WHERE v MATCH '[1,2,3,4,5]' AND k = 300 AND ef = 64)) = (SELECT group_concat(id) FROM (SELECT id FROM h WHERE v MATCH '[1,2,3,4,5]' AND ef = 64 ORDER BY distance LIMIT 300)) AS at_300,
+  (SELECT group_concat(id) FROM (SELECT id FROM h WHERE v MATCH '[1,2,3,4,5]' AND k = (SELECT few FROM q) AND ef = 64)) = (SELECT group_concat(id) FROM (SELECT id FROM h WHERE v MATCH '[1,2,3,4,5]' AND ef = 64 ORDER BY distance LIMIT (SELECT few FROM q))) AS below_half;
+SELECT (SELECT group_concat(id) FROM (SELECT id FROM h WHERE v MATCH '[1,2,3,4,5]' AND k = (SELECT half FROM q) AND ef = 1)) = (SELECT group_concat(id) FROM (SELECT id FROM h WHERE v MATCH '[1,2,3,4,5]' AND k = (SELECT half FROM q) AND ef = 1000000)) AS exact_from_half,
+  (SELECT group_concat(id) FROM (SELECT id FROM h WHERE v MATCH '[1,2,3,4,5]' AND ef = 1 ORDER BY distance LIMIT (SELECT half FROM q))) LIKE (SELECT group_concat(id) FROM (SELECT id FROM h WHERE v MATCH '[1,2,3,4,5]' AND ef = 1 ORDER BY distance LIMIT 40)) || ',%' AS pages;
