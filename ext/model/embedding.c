@@ -31,6 +31,15 @@ void embedding_clear(embedding *e) {
     e->length = NULL;
 }
 
+void *embedding_new(const rec_model_ops *ops, size_t nbyte, rec_err *err) {
+    embedding *e = rec_zeros(1, nbyte);
+    if (e)
+        e->base.ops = ops;
+    else
+        rec_nomem(err);
+    return e;
+}
+
 rec_status embedding_measure(embedding *e, size_t from, rec_err *err) {
     rec_status st =
         rec_grow(&e->length, &e->cap_length, e->vectors.n_rows, sizeof *e->length, err);

@@ -18,6 +18,8 @@ typedef struct embedding { /* first member of its owners' structs */
     float *length; /* [n_items] of each vector; owned */
     size_t cap_length;
 } embedding;
+/* An owner's struct of nbyte, all 0; NULL and err when there is no memory. */
+void *embedding_new(const rec_model_ops *ops, size_t nbyte, rec_err *err);
 void embedding_clear(embedding *e);
 /* Lengths of the vectors from row `from` on; to be called when rows have changed. */
 rec_status embedding_measure(embedding *e, size_t from, rec_err *err);
@@ -71,6 +73,11 @@ typedef struct embedding_fit_args {
 } embedding_fit_args;
 rec_status embedding_train(const embedding_fit_args *a, const embedding_net *net,
                            rec_err *err);
+/* A whole fit. The owner's part of training: m is new, but for its rule of likes. */
+typedef rec_status (*embedding_fit_into)(rec_model *m, const model_fit_args *a,
+                                         const liked *l, rec_err *err);
+rec_status embedding_fit(const rec_model_ops *ops, size_t nbyte, embedding_fit_into fit,
+                         const model_fit_args *a, rec_model **out, rec_err *err);
 
 // clang-format off
 #define EMBEDDING_OPTIONS(epochs, rate, temperature, targets, batch) \

@@ -380,3 +380,25 @@ rec_status embedding_train(const embedding_fit_args *a, const embedding_net *net
     fitter_clear(&f);
     return st;
 }
+
+/* ---- a model ------------------------------------------------------------------------------------ */
+
+rec_status embedding_fit(const rec_model_ops *ops, size_t nbyte, embedding_fit_into fit,
+                         const model_fit_args *a, rec_model **out, rec_err *err) {
+    liked likes;
+    *out = NULL;
+    rec_status st = liked_init(&likes, a->data, err);
+    if (st) return st;
+    embedding *e = embedding_new(ops, nbyte, err);
+    if (e) e->likes = likes.rule;
+    st = e ? fit(&e->base, a, &likes, err) : REC_NOMEM;
+    liked_clear(&likes);
+    if (!st && embedding_check(&e->base, NULL))
+        st = rec_fail(err, REC_RANGE,
+                      "%s: training left the range of numbers; lower rate=", ops->name);
+    if (!st)
+        *out = &e->base;
+    else if (e)
+        ops->close(&e->base);
+    return st;
+}

@@ -58,15 +58,6 @@ static void gcn_close(rec_model *model) {
     rec_free(m);
 }
 
-static lightgcn *gcn_new(rec_err *err) {
-    lightgcn *m = rec_zeros(1, sizeof *m);
-    if (m)
-        m->e.base.ops = &lightgcn_ops;
-    else
-        rec_nomem(err);
-    return m;
-}
-
 /* ---- the graph -------------------------------------------------------------------------------- */
 
 typedef struct gcn_fit {
@@ -257,8 +248,10 @@ static rec_status keep_vectors(lightgcn *m, gcn_fit *f, const liked *l, rec_err 
     return embedding_measure(&m->e, 0, err);
 }
 
-static rec_status fit_into(lightgcn *m, const model_fit_args *a, const liked *l,
+static rec_status fit_into(rec_model *model, const model_fit_args *a, const liked *l,
                            rec_err *err) {
+    lightgcn *m = (lightgcn *)model;
+    m->layers = (uint32_t)opt_num(a->options, "layers");
     bool is_warm = has_earlier(a);
     gcn_fit f = {.rounds = (int)(m->layers - 1) / 2, .run = a->run};
     embedding_net net = {&f, gcn_forward, gcn_backward};
@@ -268,7 +261,6 @@ static rec_status fit_into(lightgcn *m, const model_fit_args *a, const liked *l,
                                .seed = a->seed,
                                .is_warm = is_warm,
                                .run = a->run};
-    m->e.likes = l->rule;
     rec_status st = prepare(&f, a, l, err);
     if (!st && is_warm) st = start_from(&f, a, err);
     if (!st) st = embedding_train(&args, &net, err);
@@ -279,7 +271,6 @@ static rec_status fit_into(lightgcn *m, const model_fit_args *a, const liked *l,
 
 static rec_status gcn_fit_model(const model_fit_args *a, rec_model **out,
                                 rec_err *err) {
-    liked likes;
     uint32_t layers = (uint32_t)opt_num(a->options, "layers");
     *out = NULL;
     if (layers % 2 == 0)
@@ -288,20 +279,7 @@ static rec_status gcn_fit_model(const model_fit_args *a, rec_model **out,
             "lightgcn: layers=%u is even; users start at zero, so that only "
             "odd layers reach them",
             layers);
-    rec_status st = liked_init(&likes, a->data, err);
-    if (st) return st;
-    lightgcn *m = gcn_new(err);
-    if (m) m->layers = layers;
-    st = m ? fit_into(m, a, &likes, err) : REC_NOMEM;
-    liked_clear(&likes);
-    if (!st && embedding_check(&m->e.base, NULL))
-        st = rec_fail(err, REC_RANGE,
-                      "lightgcn: training left the range of numbers; lower rate=");
-    if (st)
-        gcn_close((rec_model *)m);
-    else
-        *out = &m->e.base;
-    return st;
+    return embedding_fit(&lightgcn_ops, sizeof(lightgcn), fit_into, a, out, err);
 }
 
 /* ---- stored form ------------------------------------------------------------------------------------ */
@@ -326,7 +304,7 @@ static rec_status gcn_load(bytes_reader *r, rec_model **out, rec_err *err) {
         layers % 2 == 0)
         return rec_corrupt(err, "lightgcn: header has version %u, %u layers", version,
                            layers);
-    lightgcn *m = gcn_new(err);
+    lightgcn *m = embedding_new(&lightgcn_ops, sizeof *m, err);
     if (!m) return REC_NOMEM;
     m->layers = layers;
     rec_status st = embedding_read(r, &m->e, err);

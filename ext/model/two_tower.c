@@ -51,15 +51,6 @@ static void tower_close(rec_model *model) {
     rec_free(m);
 }
 
-static two_tower *tower_new(rec_err *err) {
-    two_tower *m = rec_zeros(1, sizeof *m);
-    if (m)
-        m->e.base.ops = &two_tower_ops;
-    else
-        rec_nomem(err);
-    return m;
-}
-
 /* ---- the feature part ------------------------------------------------------------------------ */
 
 typedef struct feature_pass { /* what a forward pass leaves for the backward one */
@@ -282,8 +273,9 @@ static rec_status keep_vectors(tower_fit *f, const liked *l, rec_err *err) {
     return st ? st : embedding_measure(&m->e, 0, err);
 }
 
-static rec_status fit_into(two_tower *m, const model_fit_args *a, const liked *l,
+static rec_status fit_into(rec_model *model, const model_fit_args *a, const liked *l,
                            rec_err *err) {
+    two_tower *m = (two_tower *)model;
     const two_tower *from = earlier(a);
     tower_fit f = {.m = m,
                    .dropout = opt_num(a->options, "id_dropout"),
@@ -296,7 +288,6 @@ static rec_status fit_into(two_tower *m, const model_fit_args *a, const liked *l
                                .seed = a->seed,
                                .is_warm = from != NULL,
                                .run = a->run};
-    m->e.likes = l->rule;
     rec_status st = prepare(&f, a, from, err);
     if (!st) st = embedding_train(&args, &net, err);
     if (!st) st = keep_vectors(&f, l, err);
@@ -306,21 +297,7 @@ static rec_status fit_into(two_tower *m, const model_fit_args *a, const liked *l
 
 static rec_status tower_fit_model(const model_fit_args *a, rec_model **out,
                                   rec_err *err) {
-    liked likes;
-    *out = NULL;
-    rec_status st = liked_init(&likes, a->data, err);
-    if (st) return st;
-    two_tower *m = tower_new(err);
-    st = m ? fit_into(m, a, &likes, err) : REC_NOMEM;
-    liked_clear(&likes);
-    if (!st && embedding_check(&m->e.base, NULL))
-        st = rec_fail(err, REC_RANGE,
-                      "two_tower: training left the range of numbers; lower rate=");
-    if (st)
-        tower_close((rec_model *)m);
-    else
-        *out = &m->e.base;
-    return st;
+    return embedding_fit(&two_tower_ops, sizeof(two_tower), fit_into, a, out, err);
 }
 
 /* ---- new items ------------------------------------------------------------------------------------ */
@@ -386,7 +363,7 @@ static rec_status tower_load(bytes_reader *r, rec_model **out, rec_err *err) {
     if (r->status || version != TOWER_VERSION || has_features > 1)
         return rec_corrupt(err, "two_tower: header has version %u, features %u",
                            version, has_features);
-    two_tower *m = tower_new(err);
+    two_tower *m = embedding_new(&two_tower_ops, sizeof *m, err);
     if (!m) return REC_NOMEM;
     rec_status st = embedding_read(r, &m->e, err);
     if (!st && has_features) st = read_features(m, r, err);
