@@ -468,7 +468,8 @@ static rec_status train(als *m, als_data *t, const als_plan *plan,
     return st;
 }
 
-/* From a model before, a quarter of the passes suffices. */
+/* From a model before, an eighth of the passes suffices. More agree less with a training from nothing, whose few
+ * passes are part of what keeps it from fitting too closely. */
 static int usual_epochs(const model_fit_args *a) {
     int factors = (int)opt_num(a->options, "factors");
     int epochs = (int)opt_num(a->options, "epochs");
@@ -477,7 +478,7 @@ static int usual_epochs(const model_fit_args *a) {
                  : factors < 256                        ? 8
                  : factors < 512                        ? 5
                                                         : 3;
-    return als_starts_from(a) ? (epochs + 3) / 4 : epochs;
+    return als_starts_from(a) ? (epochs + 7) / 8 : epochs;
 }
 
 static void read_options(als *m, const model_options *o, const dataset *d) {
