@@ -15,6 +15,8 @@
  *     builtin    the deterministic reranker and reasons                      builtin.c
  *     explain    one sentence for one item                                   explain.c
  *     preferences  what a conversation says about taste                      preferences.c
+ *     embeddings texts -> vectors by a server                                embeddings.c
+ *     static_file  a table of token vectors out of two files                 static_file.c
  *
  * No SQLite here. Everything works with no server; a server's answer is checked against the
  * catalogue and the candidates, and on failure the builtin answers with status 'fallback'.
@@ -23,6 +25,7 @@
 #define REC_LLM_H
 
 #include "../core/core.h"
+#include "../text/embed.h"
 #include "../text/text.h"
 
 /* ---- json.c ------------------------------------------------------------------------------------ */
@@ -171,6 +174,7 @@ typedef struct llm_settings { /* the options of a row */
     double temperature;
     schema_level schema;
     int timeout_ms, retries;
+    int embed_batch, embed_tokens;       /* at most, a request for embeddings */
     int64_t max_calls, max_total_tokens; /* of the connection; 0 tokens = no limit */
     json *extra;                         /* owned: merged into the request, or NULL */
 } llm_settings;
@@ -239,6 +243,17 @@ rec_status llm_ask(llm_session *s, const llm_config *c, const llm_prompt *p,
                    const char *function, bool in_transaction, llm_reply *out,
                    rec_err *err);
 
+/* One POST to another path of the row's server ("/embeddings"), with its limits, key and usage. *status:
+ * that of HTTP, 0 if none came. REC_OK: *out holds the response (owned); failures are as those of llm_ask. */
+typedef struct llm_call {
+    const llm_config *c;
+    const llm_settings *o;
+    const char *path, *body, *function;
+    bool in_transaction;
+} llm_call;
+rec_status llm_post(llm_session *s, const llm_call *q, json **out, int *status,
+                    rec_err *err);
+
 /* ---- answer.c: nothing that a model said is believed --------------------------------------------------- */
 
 /* The JSON within an answer: without a </think> prefix, a fence, words around it. NULL if there is
@@ -252,6 +267,47 @@ bool answer_find_quote(const char *text, const char *quote, size_t *begin, size_
 bool answer_numbers_occur(const char *claim, const char *const *text, size_t n_text);
 /* Does `claim` contain `name` between word boundaries, letter case aside? */
 bool answer_names(const char *claim, const char *name);
+
+/* ---- embeddings.c: texts -> vectors by a server ---------------------------------------------------- */
+
+#define EMBED_MAX_BATCH      2048
+#define EMBED_DEFAULT_BATCH  32
+#define EMBED_MIN_TOKENS     16
+#define EMBED_MAX_TOKENS     1000000
+#define EMBED_DEFAULT_TOKENS 8000
+typedef struct llm_texts { /* borrowed */
+    const char *const *text;
+    const size_t *nbyte;
+    size_t n;
+} llm_texts;
+typedef struct llm_embedder_call {
+    llm_session *s;
+    const llm_config *c; /* borrowed from the session */
+    llm_settings o;
+    bool in_transaction;
+    size_t n_made, n_refused;
+} llm_embedder_call;
+/* Refuses a name that is not in llm_models. Clear with llm_embed_end. */
+rec_status llm_embed_begin(llm_session *s, const char *name, bool in_transaction,
+                           llm_embedder_call *out, rec_err *err);
+void llm_embed_end(llm_embedder_call *e);
+/* A hash of what decides the numbers: server, model, extra fields. */
+rec_status llm_embed_identity(const llm_embedder_call *e, uint64_t *out, rec_err *err);
+/* How many of the texts fit one request, at least 1. */
+size_t llm_embed_fit(const llm_embedder_call *e, const llm_texts *t);
+/* One request, or several where the server refuses: vector[i] owned float[*dim] (*dim 0: the first answer decides), or
+ * NULL for a text that it will not have. REC_NET: the server is gone, or has refused everything so far; what was
+ * made stays in vector. */
+rec_status llm_embed_batch(llm_embedder_call *e, const llm_texts *t, float **vector,
+                           uint32_t *dim, rec_err *err);
+/* One text, kept for a while by the session; *out: owned. */
+rec_status llm_embed_text(llm_embedder_call *e, const char *text, size_t nbyte,
+                          float **out, uint32_t *dim, rec_err *err);
+
+/* ---- static_file.c: tokenizer.json and model.safetensors ---------------------------------------- */
+
+/* path: a folder with both, or the safetensors file. */
+rec_status static_file_open(const char *path, static_table **out, rec_err *err);
 
 /* ---- what the functions see of a model's items ------------------------------------------------------ */
 

@@ -207,20 +207,32 @@ static bool has_version(const char *path, size_t n) {
     return false;
 }
 
-char *provider_url(const llm_config *c, rec_err *err) {
-    const provider *p = provider_find(c->protocol);
+static bool ends_with(const url_parts *u, size_t n, const char *path) {
+    size_t k = strlen(path);
+    return n >= k && memcmp(u->path + n - k, path, k) == 0;
+}
+
+/* A base that is the whole URL of a chat serves other paths beside it. */
+static char *join_url(const llm_config *c, const char *path, rec_err *err) {
+    const char *own = provider_find(c->protocol)->path;
     url_parts u;
     if (url_check(c->base_url, &u, err)) return NULL;
-    size_t n = u.n_path, k = strlen(p->path);
+    size_t n = u.n_path;
     while (n && u.path[n - 1] == '/') n--;
-    bool is_whole = n >= k && memcmp(u.path + n - k, p->path, k) == 0;
+    bool is_whole = ends_with(&u, n, path);
+    bool is_chat = !is_whole && ends_with(&u, n, own);
+    if (is_chat) n -= strlen(own);
     bytes_writer w = {0};
     bytes_put(&w, c->base_url, (size_t)(u.path - c->base_url) + n);
-    if (!is_whole && !has_version(u.path, n)) bytes_puts(&w, "/v1");
-    if (!is_whole) bytes_puts(&w, p->path);
+    if (!is_whole && !is_chat && !has_version(u.path, n)) bytes_puts(&w, "/v1");
+    if (!is_whole) bytes_puts(&w, path);
     char *url = bytes_take_text(&w);
     if (!url) rec_nomem(err);
     return url;
+}
+
+char *provider_url(const llm_config *c, rec_err *err) {
+    return join_url(c, provider_find(c->protocol)->path, err);
 }
 
 static rec_status make_body(const llm_config *c, const llm_settings *o,
@@ -457,5 +469,59 @@ rec_status llm_ask(llm_session *s, const llm_config *c, const llm_prompt *p,
     llm_settings_clear(&a.o);
     rec_free(a.url), rec_free(a.body), rec_free(a.got.text);
     if (st) llm_reply_clear(out);
+    return st;
+}
+
+/* ---- other paths -------------------------------------------------------------------------------------------- */
+
+static rec_status post_failed(asking *a, const http_response *h, rec_err *err) {
+    char *why = error_text(h);
+    if (!why) return rec_nomem(err);
+    bool is_config = a->http == 401 || a->http == 403 || a->http == 404; /* P3 */
+    rec_status st =
+        ask_fail(a, is_config ? REC_RANGE : REC_NET,
+                 a->http >= 300 && a->http < 400 ? "redirects are not followed"
+                 : *why                          ? why
+                                                 : "no message",
+                 err);
+    rec_free(why);
+    return st;
+}
+
+static rec_status read_response(asking *a, const http_response *h, json **out,
+                                rec_err *err) {
+    rec_err why = {0};
+    if (a->http < 200 || a->http >= 300) return post_failed(a, h, err);
+    *out = json_parse(h->body, h->nbyte, &why);
+    if (!*out)
+        return why.code == REC_NOMEM ? rec_nomem(err)
+                                     : ask_fail(a, REC_NET, why.msg, err);
+    const json *usage = json_get(*out, "usage");
+    a->got.prompt_tokens = (int64_t)json_number(json_get(usage, "prompt_tokens"), 0);
+    return REC_OK;
+}
+
+rec_status llm_post(llm_session *s, const llm_call *q, json **out, int *status,
+                    rec_err *err) {
+    asking a = {.s = s, .c = q->c, .o = *q->o, .body = (char *)q->body};
+    rec_err why = {0};
+    http_response h = {0};
+    *out = NULL;
+    *status = 0;
+    rec_status st = llm_admit(s, q->o, q->in_transaction, err);
+    if (st) return st;
+    if (!(a.url = join_url(q->c, q->path, err))) return err ? err->code : REC_RANGE;
+    if ((st = secret_read(q->c->key_env, &a.key, &why)))
+        st = ask_fail(&a, st, why.msg, err);
+    a.deadline = rec_seconds() + q->o->timeout_ms / 1000.0;
+    bool is_sent = !st;
+    if (!st) st = post_once(&a, &h, err);
+    if (!st) st = read_response(&a, &h, out, err);
+    *status = a.http;
+    if (is_sent && st != REC_INTR && st != REC_NOMEM)
+        note(&a, q->function, st ? "failed" : "ok", false);
+    http_response_clear(&h);
+    secret_wipe(&a.key);
+    rec_free(a.url);
     return st;
 }

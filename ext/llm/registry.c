@@ -165,6 +165,11 @@ static rec_status option_one(const json *j, llm_settings *o, rec_err *err) {
         o->timeout_ms = (int)x;
     } else if (strcmp(k, "retries") == 0) {
         st = option_int(j, k, 0, HTTP_MAX_RETRIES, &x, err), o->retries = (int)x;
+    } else if (strcmp(k, "embed_batch") == 0) {
+        st = option_int(j, k, 1, EMBED_MAX_BATCH, &x, err), o->embed_batch = (int)x;
+    } else if (strcmp(k, "embed_tokens") == 0) {
+        st = option_int(j, k, EMBED_MIN_TOKENS, EMBED_MAX_TOKENS, &x, err);
+        o->embed_tokens = (int)x;
     } else if (strcmp(k, "max_calls") == 0) {
         st = option_int(j, k, 0, INT64_MAX, &o->max_calls, err);
     } else if (strcmp(k, "max_total_tokens") == 0) {
@@ -187,7 +192,7 @@ static rec_status option_one(const json *j, llm_settings *o, rec_err *err) {
             err, REC_RANGE,
             "llm_models: no option \"%s\" (there are max_tokens_field, max_tokens, "
             "temperature, schema, timeout_ms, retries, max_calls, max_total_tokens, "
-            "in_transaction, extra)",
+            "in_transaction, embed_batch, embed_tokens, extra)",
             k);
     }
     return st;
@@ -202,6 +207,8 @@ rec_status llm_settings_parse(const char *options, llm_settings *out, rec_err *e
     *out = (llm_settings){.max_tokens_field = "max_tokens",
                           .timeout_ms = HTTP_DEFAULT_TIMEOUT_MS,
                           .retries = HTTP_DEFAULT_RETRIES,
+                          .embed_batch = EMBED_DEFAULT_BATCH,
+                          .embed_tokens = EMBED_DEFAULT_TOKENS,
                           .max_calls = LLM_DEFAULT_MAX_CALLS};
     if (!options || !*options) return REC_OK;
     rec_err why = {0};

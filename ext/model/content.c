@@ -1,6 +1,6 @@
 /* content.c - items that read like what the user liked, or like what the user asked for.
  *
- *     text= and facets= of an item --corpus--> terms --lsa--> unit vector v_i
+ *     text= and facets= of an item --corpus--> terms --embedders--> unit vector v_i
  *
  *     what they did      u = sum_j w_j v_j, scaled to unit length       \
  *                        implicit: w = the weight (dislikes subtract)    > score = cosines,
@@ -11,9 +11,11 @@
  * cos(u, v_i). The usual rating of a user is their mean, drawn towards everybody's mean by
  * CONTENT_USUAL_PRIOR imagined ratings; s is the deviation of all ratings. So what a user rated
  * as usual counts for them, for they did choose it, and what they rated clearly below counts
- * against. If the weights cancel out, the plain centroid stands in.
+ * against. If the weights cancel out, the plain centroid stands in. With centroids=K the history
+ * is put in up to K groups (tastes.c), and the score is the cosine with the nearest of their centroids.
  *
- * An item's vector is linear in its terms, v_i = sum_t a_it V_t, and the score is linear in v_i.
+ * Vectors come from embedders (text/embed.h), of which there may be several side by side. Where words
+ * are among them, the vector is linear in its terms, v_i = sum_t a_it V_t, and the score in v_i.
  * So the share of a term in a score is exact, a_it (V_t . u), and an explanation can name the
  * genre or the word that did it. All features and the CONTENT_MAX_WORDS heaviest words of each
  * item are kept for that.
@@ -21,52 +23,30 @@
  * Items that came after training are embedded by the same vocabulary (extend).
  *
  * Invariants
- *   I1  vectors has n_items rows of lsa_dim() floats, each of unit length or zero.
+ *   I1  vectors has n_items rows of set.dim floats, each of unit length or zero; with several
+ *       embedders also shorter (embed.c).
  *   I2  term_ptr is ascending from 0, n_items + 1 long; terms are numbers of the vocabulary.
  *
- * Stored: u32 version, u32 feedback, f64 mean, deviation, text_weight, lsa, mat vectors,
- * u64 term_ptr[n_items + 1], then as often as its last says (u32 term, f32 share).
- * Cost: fit is lsa_fit; a score is one or two dot products an item.
+ * Stored: u32 version, u32 feedback, f64 mean, deviation, text_weight, u32 centroids, the
+ * embedders (embed.c), mat vectors, u64 term_ptr[n_items + 1], then as often as its last says
+ * (u32 term, f32 share).
+ * Cost: fit is that of the embedders; a score is one or two dot products an item.
  */
-#include "model.h"
+#include "content.h"
 
 #include <math.h>
 
-#define CONTENT_VERSION     1
-#define CONTENT_MAX_WORDS   16
-#define CONTENT_USUAL_PRIOR 5.0
-#define CONTENT_CHOSEN      .5 /* deviations that having chosen an item is worth */
+#define CONTENT_VERSION   2
+#define CONTENT_MAX_WORDS 16
 /* Catalogues smaller than this keep the words that only one item has. */
 #define CONTENT_SMALL_CATALOG    200
 #define CONTENT_MAX_REASON_SHARE (1. / 3)
 #define CONTENT_MAX_REASONS      8
 
-typedef struct item_term {
-    uint32_t term;
-    float share; /* a_it */
-} item_term;
-
-typedef struct content {
-    rec_model base;
-    feedback_kind feedback;
-    double mean;        /* of the ratings of the training data; 0 when implicit */
-    double deviation;   /* of the same; 0 when implicit or constant */
-    double text_weight; /* 0..1 */
-    lsa *language;      /* owned */
-    mat vectors;        /* n_items x dim */
-    size_t *term_ptr;   /* [n_items+1] owned */
-    item_term *term;    /* owned */
-    size_t cap_ptr, n_term, cap_term;
-} content;
-
-static const content *self(const rec_model *m) {
-    return (const content *)m;
-}
-
 static void content_close(rec_model *m) {
     content *c = (content *)m;
     if (!c) return;
-    lsa_free(c->language);
+    embed_set_clear(&c->set);
     mat_clear(&c->vectors);
     rec_free(c->term_ptr);
     rec_free(c->term);
@@ -80,10 +60,6 @@ static content *content_new(rec_err *err) {
     else
         c->base.ops = &content_ops;
     return c;
-}
-
-static size_t n_items(const content *c) {
-    return c->vectors.n_rows;
 }
 
 /* ---- building: terms of each item ----------------------------------- */
@@ -104,6 +80,7 @@ static void term_list_clear(term_list *t) {
 static rec_status term_list_init(term_list *t, const content *c, const corpus *docs,
                                  rec_err *err) {
     *t = (term_list){0};
+    if (!c->language) return REC_OK;
     t->number = rec_array(corpus_n_terms(docs), sizeof *t->number);
     t->vector = rec_array(lsa_dim(c->language), sizeof *t->vector);
     if (!t->number || !t->vector) {
@@ -142,7 +119,7 @@ static rec_status list_terms(term_list *t, const content *c, const corpus *docs,
         vec_kernels()->axpy(t->vector, a, lsa_term_vector(c->language, term), dim);
         t->a[t->n++] = (item_term){term, a};
     }
-    float norm = vec_norm(t->vector, dim);
+    float norm = vec_norm(t->vector, dim) / c->words_scale;
     if (!(norm > 0)) t->n = 0;
     for (size_t i = 0; i < t->n; i++) t->a[i].share /= norm;
     rec_sort(t->a, t->n, sizeof *t->a, heavier, NULL);
@@ -156,7 +133,8 @@ static rec_status append_terms(content *c, term_list *t, const corpus *docs, siz
     t->n = 0;
     rec_status st =
         rec_grow(&c->term_ptr, &c->cap_ptr, item + 2, sizeof *c->term_ptr, err);
-    if (!st && doc < corpus_n_docs(docs)) st = list_terms(t, c, docs, doc, err);
+    if (!st && t->number && doc < corpus_n_docs(docs))
+        st = list_terms(t, c, docs, doc, err);
     if (!st)
         st = rec_grow(&c->term, &c->cap_term, c->n_term + t->n, sizeof *c->term, err);
     if (st) return st;
@@ -195,24 +173,39 @@ static void read_ratings(content *c, const dataset *d) {
     c->deviation = w > 0 ? sqrt(square / w) : 0;
 }
 
+static void find_words(content *c) {
+    c->words_scale = 1;
+    c->language = embed_set_language(&c->set, &c->words_at, &c->words_scale);
+}
+
+/* Catalogues without a single word are told what is missing. */
+static rec_status explain_nothing(rec_status st, const dataset *d, rec_err *err) {
+    if (st != REC_RANGE || !err || !strstr(err->msg, "holds no word")) return st;
+    return rec_fail(err, REC_RANGE,
+                    "content: the text and facets of %u items hold no word to go by",
+                    d->n_items);
+}
+
 static rec_status fit_into(content *c, const model_fit_args *a, rec_err *err) {
     const dataset *d = a->data;
     bool is_small = d->n_items < CONTENT_SMALL_CATALOG;
-    lsa_args args = {.dim = (uint32_t)opt_num(a->options, "embedder"),
-                     .seed = a->seed,
-                     .min_df = (uint32_t)opt_num(a->options, "min_df"),
-                     .max_df = (float)opt_num(a->options, "max_df")};
-    if (!args.min_df) args.min_df = is_small ? 1 : LSA_MIN_DF;
-    if (!(args.max_df > 0)) args.max_df = is_small ? 1 : .3f;
+    lsa_args words = {.seed = a->seed,
+                      .min_df = (uint32_t)opt_num(a->options, "min_df"),
+                      .max_df = (float)opt_num(a->options, "max_df")};
+    embed_fit_args args = {
+        .items = d->docs, .words = &words, .env = a->env, .run = a->run};
+    embed_spec spec;
+    if (!words.min_df) words.min_df = is_small ? 1 : LSA_MIN_DF;
+    if (!(words.max_df > 0)) words.max_df = is_small ? 1 : .3f;
     c->feedback = d->feedback;
     if (d->feedback == FEEDBACK_EXPLICIT) read_ratings(c, d);
     c->text_weight = opt_num(a->options, "text_weight");
-    rec_status st = lsa_fit(d->docs, &args, &c->language, &c->vectors, a->run, err);
-    if (!st && lsa_dim(c->language) == 0)
-        st = rec_fail(err, REC_RANGE,
-                      "content: the text and facets of %u items hold no word to go by",
-                      d->n_items);
-    if (!st) st = mat_resize(&c->vectors, d->n_items, err);
+    c->n_taste = (uint32_t)opt_num(a->options, "centroids");
+    rec_status st = embed_parse(opt_text(a->options, "embedder"), &spec, err);
+    if (!st) st = embed_set_fit(&spec, &args, &c->set, &c->vectors, err);
+    if (st) return explain_nothing(st, d, err);
+    find_words(c);
+    st = mat_resize(&c->vectors, d->n_items, err);
     if (!st) st = add_terms(c, d->docs, NULL, 0, d->n_items, err);
     return st;
 }
@@ -237,11 +230,11 @@ static rec_status content_fit(const model_fit_args *a, rec_model **out, rec_err 
 static rec_status content_extend(rec_model *m, const corpus *docs, const catalog *items,
                                  const uint32_t *which, size_t n, rec_err *err) {
     content *c = (content *)m;
-    size_t before = n_items(c), n_term = c->n_term;
+    size_t before = content_size(c), n_term = c->n_term;
     mat all;
     (void)items;
     if (n == 0 || !docs) return REC_OK;
-    rec_status st = lsa_embed_corpus(c->language, docs, &all, err);
+    rec_status st = embed_set_items(&c->set, docs, &all, err);
     if (st) return st;
     st = add_terms(c, docs, which, before, n, err);
     if (!st) st = mat_resize(&c->vectors, before + n, err);
@@ -254,135 +247,71 @@ static rec_status content_extend(rec_model *m, const corpus *docs, const catalog
     mat_clear(&all);
     if (st) { /* as it was */
         c->n_term = n_term;
-        if (n_items(c) > before) mat_resize(&c->vectors, before, NULL);
+        if (content_size(c) > before) mat_resize(&c->vectors, before, NULL);
     }
     return st;
 }
 
-/* ---- who asks ------------------------------------------------------------------------------------- */
+/* ---- scores ---------------------------------------------------------------------------------- */
 
-typedef struct profile {
-    float *user, *text; /* owned, [dim] each: unit or zero */
-    double norm;        /* length of the user's weighted sum before scaling */
-    double usual;       /* explicit: the user's usual rating */
-    bool is_plain;      /* the weights cancelled out: plain centroid */
-    double user_share, text_share; /* in the score; add up to 1, or are 0 */
-} profile;
-
-static void profile_clear(profile *p) {
-    rec_free(p->user);
-    rec_free(p->text);
-}
-
-static double usual_rating(const content *c, const model_query *q) {
-    double sum = CONTENT_USUAL_PRIOR * c->mean, n = CONTENT_USUAL_PRIOR;
-    for (size_t j = 0; j < q->n; j++) {
-        if (!isfinite(q->value[j])) continue;
-        sum += q->value[j];
-        n += 1;
-    }
-    return sum / n;
-}
-
-static double history_weight(const content *c, const profile *p, const model_query *q,
-                             size_t j) {
-    double w = q->weight[j];
-    if (p->is_plain) return 1;
-    if (c->feedback == FEEDBACK_EXPLICIT)
-        w *= q->value[j] - p->usual + CONTENT_CHOSEN * c->deviation;
-    return isfinite(w) ? w : 0;
-}
-
-static double largest_weight(const content *c, const profile *p, const model_query *q) {
-    double most = 0;
-    for (size_t j = 0; j < q->n; j++)
-        most = fmax(most, fabs(history_weight(c, p, q, j)));
-    return most;
-}
-
-/* The weighted sum over the history, scaled by its largest weight so that weights of any size
- * stay within range; then to unit length. */
-static bool sum_history(const content *c, const model_query *q, profile *p) {
-    uint32_t dim = c->vectors.dim;
-    double most = largest_weight(c, p, q);
-    memset(p->user, 0, dim * sizeof *p->user);
-    for (size_t j = 0; most > 0 && j < q->n; j++)
-        if (q->item[j] < n_items(c))
-            vec_kernels()->axpy(p->user, (float)(history_weight(c, p, q, j) / most),
-                                mat_row(&c->vectors, q->item[j]), dim);
-    p->norm = vec_norm(p->user, dim) * most;
-    if (vec_norm(p->user, dim) > 1e-4f && vec_normalize(p->user, dim)) return true;
-    memset(p->user, 0, dim * sizeof *p->user);
-    return false;
-}
-
-static rec_status profile_init(const content *c, const model_query *q, profile *p,
-                               rec_err *err) {
-    uint32_t dim = c->vectors.dim;
-    *p = (profile){.usual = usual_rating(c, q)};
-    p->user = rec_zeros(dim, sizeof *p->user);
-    p->text = rec_zeros(dim, sizeof *p->text);
-    if (!p->user || !p->text) {
-        profile_clear(p);
-        return rec_nomem(err);
-    }
-    bool has_user = sum_history(c, q, p);
-    if (!has_user && c->feedback == FEEDBACK_EXPLICIT) {
-        p->is_plain = true;
-        has_user = sum_history(c, q, p);
-    }
-    bool has_text = q->text && lsa_embed(c->language, q->text, q->n_text, p->text);
-    if (has_text) p->text_share = has_user ? c->text_weight : 1;
-    if (has_user) p->user_share = 1 - p->text_share;
-    return REC_OK;
-}
-
+/* A server is not asked twice: that it may know the sentence is enough here, and `score` tells
+ * what went wrong. */
 static bool content_knows(const rec_model *m, const model_query *q) {
-    profile p;
-    if (profile_init(self(m), q, &p, NULL)) return false;
+    model_query history = *q;
+    content_profile p;
+    bool asks = q->text && q->n_text && q->env && embed_set_asks(&content_self(m)->set);
+    if (asks) return true;
+    history.env = NULL;
+    if (content_profile_init(content_self(m), &history, &p, NULL)) return false;
     bool knows = p.user_share > 0 || p.text_share > 0;
-    profile_clear(&p);
+    content_profile_clear(&p);
     return knows;
 }
 
-static float cosine(const float *a, const float *b, uint32_t dim) {
-    float s = vec_kernels()->dot(a, b, dim);
-    return !isfinite(s) ? 0 : s > 1 ? 1 : s < -1 ? -1 : s;
-}
-
 /* Both parts are linear: one vector, in the place of the user's, holds the blend. */
-static void blend(profile *p, uint32_t dim) {
+static void blend(content_profile *p, uint32_t dim) {
     for (uint32_t k = 0; k < dim; k++)
         p->user[k] = (float)(p->user_share * p->user[k] + p->text_share * p->text[k]);
 }
 
 static rec_status content_direction(const rec_model *m, const model_query *q, float *x,
                                     rec_err *err) {
-    const content *c = self(m);
-    profile p;
-    rec_status st = profile_init(c, q, &p, err);
+    const content *c = content_self(m);
+    content_profile p;
+    rec_status st = content_profile_init(c, q, &p, err);
     if (st) return st;
     blend(&p, c->vectors.dim);
     memcpy(x, p.user, c->vectors.dim * sizeof *x);
-    profile_clear(&p);
+    content_profile_clear(&p);
     return REC_OK;
+}
+
+static float score_tastes(const content *c, const content_profile *p, size_t item) {
+    const float *v = mat_row(&c->vectors, item);
+    float user;
+    content_nearest(c, p, v, &user);
+    return (float)(p->user_share * user +
+                   p->text_share * content_cosine(v, p->text, c->vectors.dim));
 }
 
 static rec_status content_score(const rec_model *m, const model_query *q,
                                 const uint32_t *items, size_t n, float *out,
                                 rec_err *err) {
-    const content *c = self(m);
+    const content *c = content_self(m);
     uint32_t dim = c->vectors.dim;
-    profile p;
+    content_profile p;
     for (size_t i = 0; i < n; i++) out[i] = 0;
-    rec_status st = profile_init(c, q, &p, err);
+    rec_status st = content_profile_init(c, q, &p, err);
     if (st) return st;
-    blend(&p, dim);
+    bool has_tastes = p.n_taste > 1 && p.user_share > 0;
+    if (!has_tastes) blend(&p, dim);
     for (size_t i = 0; i < n; i++) {
         size_t item = items ? items[i] : i;
-        if (item < n_items(c)) out[i] = cosine(mat_row(&c->vectors, item), p.user, dim);
+        if (item >= content_size(c)) continue;
+        out[i] = has_tastes ? score_tastes(c, &p, item)
+                            : content_cosine(mat_row(&c->vectors, item), p.user, dim);
     }
-    profile_clear(&p);
+    content_profile_clear(&p);
     return REC_OK;
 }
 
@@ -403,18 +332,21 @@ static rec_status content_best(const rec_model *m, const model_best *b, rec_run 
 
 static rec_status content_similar(const rec_model *m, uint32_t item, float *out,
                                   rec_err *err) {
-    const content *c = self(m);
-    if (item >= n_items(c))
-        return rec_fail(err, REC_RANGE, "content: item %u of %zu", item, n_items(c));
+    const content *c = content_self(m);
+    if (item >= content_size(c))
+        return rec_fail(err, REC_RANGE, "content: item %u of %zu", item,
+                        content_size(c));
     const float *v = mat_row(&c->vectors, item);
-    for (size_t i = 0; i < n_items(c); i++)
-        out[i] = cosine(mat_row(&c->vectors, i), v, c->vectors.dim);
+    for (size_t i = 0; i < content_size(c); i++)
+        out[i] = content_cosine(mat_row(&c->vectors, i), v, c->vectors.dim);
     return REC_OK;
 }
 
+/* Vectors of several parts may be shorter than 1, and that counts. With several centroids a user
+ * is no single direction. */
 static const mat *content_vectors(const rec_model *m, vec_metric *metric) {
-    *metric = METRIC_COSINE;
-    return &self(m)->vectors;
+    *metric = content_self(m)->set.n > 1 ? METRIC_IP : METRIC_COSINE;
+    return content_self(m)->n_taste > 1 ? NULL : &content_self(m)->vectors;
 }
 
 static float content_cold_score(const rec_model *m, const model_query *q) {
@@ -425,17 +357,17 @@ static float content_cold_score(const rec_model *m, const model_query *q) {
 /* ---- explanations ------------------------------------------------------------------------------------ */
 
 /* Mark the terms that the items they liked have, and the words of the sentence. */
-static void mark_terms(const content *c, const model_query *q, const profile *p,
+static void mark_terms(const content *c, const model_query *q, const content_profile *p,
                        bitmap *known) {
     for (size_t j = 0; j < q->n; j++) {
         uint32_t item = q->item[j];
-        if (item >= n_items(c) || !(history_weight(c, p, q, j) > 0)) continue;
+        if (item >= content_size(c) || !(content_weight(c, p, q, j) > 0)) continue;
         for (size_t e = c->term_ptr[item]; e < c->term_ptr[item + 1]; e++)
             bitmap_set(known, c->term[e].term);
     }
     tokenizer tk;
     token t;
-    if (!q->text) return;
+    if (!q->text || !c->language) return;
     tokenizer_start(&tk, q->text, q->n_text, true);
     while (tokenizer_next(&tk, &t)) {
         uint32_t term = lsa_find_term(c->language, t.text, t.n_text);
@@ -443,24 +375,28 @@ static void mark_terms(const content *c, const model_query *q, const profile *p,
     }
 }
 
-/* The terms of the item that the profile shares, best first: their share of the score. */
 /* A word of a small catalogue may stand in most of its items: it is no reason for one of them. */
 static bool is_everywhere(const content *c, uint32_t term) {
     return !lsa_term_is_feature(c->language, term) &&
-           lsa_df(c->language, term) > CONTENT_MAX_REASON_SHARE * (double)n_items(c);
+           lsa_df(c->language, term) >
+               CONTENT_MAX_REASON_SHARE * (double)content_size(c);
 }
 
-static rec_status explain_terms(const content *c, const profile *p, const bitmap *known,
-                                uint32_t item, explain_fn fn, void *ctx, rec_err *err) {
-    uint32_t dim = c->vectors.dim;
+/* The terms of the item that the profile shares, best first: their share of the score. */
+static rec_status explain_terms(const content *c, const content_profile *p,
+                                const bitmap *known, uint32_t item, explain_fn fn,
+                                void *ctx, rec_err *err) {
+    if (!c->language) return REC_OK;
+    uint32_t dim = lsa_dim(c->language);
+    const float *user = p->user + c->words_at, *text = p->text + c->words_at;
     size_t begin = c->term_ptr[item], n = 0, n_all = c->term_ptr[item + 1] - begin;
     item_term *best = rec_array(n_all, sizeof *best);
     if (!best) return rec_nomem(err);
     for (size_t e = begin; e < begin + n_all; e++) {
         item_term t = c->term[e];
         const float *v = lsa_term_vector(c->language, t.term);
-        t.share *= (float)(p->user_share * vec_kernels()->dot(v, p->user, dim) +
-                           p->text_share * vec_kernels()->dot(v, p->text, dim));
+        t.share *= (float)(p->user_share * vec_kernels()->dot(v, user, dim) +
+                           p->text_share * vec_kernels()->dot(v, text, dim));
         if (bitmap_has(known, t.term) && t.share > 0 && !is_everywhere(c, t.term))
             best[n++] = t;
     }
@@ -469,24 +405,35 @@ static rec_status explain_terms(const content *c, const profile *p, const bitmap
     for (size_t i = 0; !st && i < n && i < CONTENT_MAX_REASONS; i++) {
         size_t nbyte;
         bool is_feature = lsa_term_is_feature(c->language, best[i].term);
-        const char *text = is_feature ? lsa_term(c->language, best[i].term, &nbyte)
+        const char *word = is_feature ? lsa_term(c->language, best[i].term, &nbyte)
                                       : lsa_surface(c->language, best[i].term, &nbyte);
-        st = fn(ctx, is_feature ? "facet" : "term", item, text, nbyte, best[i].share,
+        st = fn(ctx, is_feature ? "facet" : "term", item, word, nbyte, best[i].share,
                 err);
     }
     rec_free(best);
     return st;
 }
 
-static rec_status explain_items(const content *c, const profile *p,
+/* Of several centroids, the one that the item is nearest to made the score. */
+static uint32_t choose_taste(const content *c, const model_query *q, uint32_t item,
+                             content_profile *p) {
+    float best;
+    uint32_t taste = content_nearest(c, p, mat_row(&c->vectors, item), &best);
+    if (taste != KEYS_NONE) p->norm = content_sum(c, q, p, taste, p->user);
+    return taste;
+}
+
+static rec_status explain_items(const content *c, content_profile *p,
                                 const model_query *q, uint32_t item, explain_fn fn,
                                 void *ctx, rec_err *err) {
     const float *v = mat_row(&c->vectors, item);
+    uint32_t taste = choose_taste(c, q, item, p);
     rec_status st = REC_OK;
-    for (size_t j = 0; !st && p->user_share > 0 && j < q->n; j++) {
-        if (q->item[j] >= n_items(c)) continue;
-        double w = history_weight(c, p, q, j) / p->norm * p->user_share;
-        w *= cosine(v, mat_row(&c->vectors, q->item[j]), c->vectors.dim);
+    for (size_t j = 0; !st && p->user_share > 0 && p->norm > 0 && j < q->n; j++) {
+        if (q->item[j] >= content_size(c) || (taste != KEYS_NONE && p->of[j] != taste))
+            continue;
+        double w = content_weight(c, p, q, j) / p->norm * p->user_share;
+        w *= content_cosine(v, mat_row(&c->vectors, q->item[j]), c->vectors.dim);
         if (w != 0 && isfinite(w)) st = fn(ctx, "item", q->item[j], NULL, 0, w, err);
     }
     return st;
@@ -495,17 +442,17 @@ static rec_status explain_items(const content *c, const profile *p,
 static rec_status content_explain(const rec_model *m, const model_query *q,
                                   uint32_t item, explain_fn fn, void *ctx,
                                   rec_err *err) {
-    const content *c = self(m);
+    const content *c = content_self(m);
     bitmap known = {0};
-    profile p;
-    if (item >= n_items(c)) return REC_OK;
-    rec_status st = profile_init(c, q, &p, err);
+    content_profile p;
+    if (item >= content_size(c)) return REC_OK;
+    rec_status st = content_profile_init(c, q, &p, err);
     if (st) return st;
-    st = bitmap_init(&known, lsa_n_terms(c->language), false, err);
+    st = bitmap_init(&known, c->language ? lsa_n_terms(c->language) : 0, false, err);
     if (!st && p.text_share > 0)
         st = fn(ctx, "query", item, q->text, q->n_text,
                 p.text_share *
-                    cosine(mat_row(&c->vectors, item), p.text, c->vectors.dim),
+                    content_cosine(mat_row(&c->vectors, item), p.text, c->vectors.dim),
                 err);
     if (!st) st = explain_items(c, &p, q, item, fn, ctx, err);
     if (!st) {
@@ -513,41 +460,45 @@ static rec_status content_explain(const rec_model *m, const model_query *q,
         st = explain_terms(c, &p, &known, item, fn, ctx, err);
     }
     bitmap_clear(&known);
-    profile_clear(&p);
+    content_profile_clear(&p);
     return st;
 }
 
 /* ---- what others use -------------------------------------------------------------------------------- */
 
 static uint32_t content_n_items(const rec_model *m) {
-    return (uint32_t)n_items(self(m));
+    return (uint32_t)content_size(content_self(m));
 }
 
 static const lsa *content_language(const rec_model *m) {
-    return self(m)->language;
+    return content_self(m)->language;
 }
 
 const mat *content_item_vectors(const rec_model *m) {
-    return &self(m)->vectors;
+    return &content_self(m)->vectors;
 }
 
 bool content_embed(const rec_model *m, const char *text, size_t nbyte, float *out) {
-    return lsa_embed(self(m)->language, text, nbyte, out);
+    bool known = false;
+    return embed_set_text(&content_self(m)->set, NULL, text, nbyte, out, &known,
+                          NULL) == REC_OK &&
+           known;
 }
 
 /* ---- stored form ------------------------------------------------------------------------------------- */
 
 static rec_status content_save(const rec_model *m, bytes_writer *w, rec_err *err) {
-    const content *c = self(m);
+    const content *c = content_self(m);
     bytes_put_u32(w, CONTENT_VERSION);
     bytes_put_u32(w, (uint32_t)c->feedback);
     bytes_put_f64(w, c->mean);
     bytes_put_f64(w, c->deviation);
     bytes_put_f64(w, c->text_weight);
-    lsa_write(c->language, w);
+    bytes_put_u32(w, c->n_taste);
+    embed_set_save(&c->set, w);
     mat_write(&c->vectors, w);
-    for (size_t i = 0; i <= n_items(c); i++)
-        bytes_put_u64(w, n_items(c) ? c->term_ptr[i] : 0);
+    for (size_t i = 0; i <= content_size(c); i++)
+        bytes_put_u64(w, content_size(c) ? c->term_ptr[i] : 0);
     for (size_t e = 0; e < c->n_term; e++) {
         bytes_put_u32(w, c->term[e].term);
         bytes_put_f32(w, c->term[e].share);
@@ -556,32 +507,34 @@ static rec_status content_save(const rec_model *m, bytes_writer *w, rec_err *err
 }
 
 static rec_status content_check(const rec_model *m, rec_err *err) {
-    const content *c = self(m);
+    const content *c = content_self(m);
     if (!isfinite(c->mean) || !isfinite(c->deviation) ||
         !(c->text_weight >= 0 && c->text_weight <= 1))
         return rec_corrupt(err, "content: mean %g, text weight %g", c->mean,
                            c->text_weight);
-    if (c->vectors.dim != lsa_dim(c->language))
-        return rec_corrupt(err, "content: vectors of %u numbers for a language of %u",
-                           c->vectors.dim, lsa_dim(c->language));
-    for (size_t i = 0; i < n_items(c); i++) {
+    if (c->vectors.dim != c->set.dim)
+        return rec_corrupt(err, "content: vectors of %u numbers for embedders of %u",
+                           c->vectors.dim, c->set.dim);
+    for (size_t i = 0; i < content_size(c); i++) {
         float norm = vec_norm(mat_row(&c->vectors, i), c->vectors.dim);
-        if (!(norm == 0 || fabsf(norm - 1) < 1e-3f))
+        bool is_short = c->set.n > 1 && norm < 1;
+        if (!(norm == 0 || is_short || fabsf(norm - 1) < 1e-3f))
             return rec_corrupt(err, "content: the vector of item %zu has length %g", i,
                                (double)norm);
         if (c->term_ptr[i] > c->term_ptr[i + 1] || c->term_ptr[i + 1] > c->n_term)
             return rec_corrupt(
                 err, "content: the terms of item %zu end before they begin", i);
     }
+    size_t n_known = c->language ? lsa_n_terms(c->language) : 0;
     for (size_t e = 0; e < c->n_term; e++)
-        if (c->term[e].term >= lsa_n_terms(c->language) || !isfinite(c->term[e].share))
+        if (c->term[e].term >= n_known || !isfinite(c->term[e].share))
             return rec_corrupt(err, "content: term %u is not in the vocabulary",
                                c->term[e].term);
     return REC_OK;
 }
 
 static rec_status read_terms(content *c, bytes_reader *r, rec_err *err) {
-    size_t n = n_items(c) + 1;
+    size_t n = content_size(c) + 1;
     if ((r->n - r->at) / 8 < n)
         return rec_corrupt(err, "content: %zu bytes for the terms of %zu items",
                            r->n - r->at, n - 1);
@@ -606,7 +559,9 @@ static rec_status content_load(bytes_reader *r, rec_model **out, rec_err *err) {
     uint32_t version = bytes_get_u32(r), feedback = bytes_get_u32(r);
     double mean = bytes_get_f64(r), deviation = bytes_get_f64(r);
     double text_weight = bytes_get_f64(r);
-    if (r->status || version != CONTENT_VERSION || feedback > FEEDBACK_EXPLICIT)
+    uint32_t n_taste = bytes_get_u32(r);
+    if (r->status || version != CONTENT_VERSION || feedback > FEEDBACK_EXPLICIT ||
+        n_taste < 1 || n_taste > TASTES_MAX)
         return rec_corrupt(err, "content: header has version %u, feedback %u", version,
                            feedback);
     content *c = content_new(err);
@@ -615,7 +570,9 @@ static rec_status content_load(bytes_reader *r, rec_model **out, rec_err *err) {
     c->mean = mean;
     c->deviation = deviation;
     c->text_weight = text_weight;
-    rec_status st = lsa_read(r, &c->language, err);
+    c->n_taste = n_taste;
+    rec_status st = embed_set_load(r, &c->set, err);
+    if (!st) find_words(c);
     if (!st) st = mat_read(r, &c->vectors, err);
     if (!st) st = read_terms(c, r, err);
     if (!st) st = content_check(&c->base, err);
@@ -627,14 +584,15 @@ static rec_status content_load(bytes_reader *r, rec_model **out, rec_err *err) {
 }
 
 static size_t content_nbyte(const rec_model *m) {
-    const content *c = self(m);
+    const content *c = content_self(m);
     return sizeof *c + mat_nbyte(&c->vectors) + c->cap_term * sizeof *c->term +
-           c->cap_ptr * sizeof *c->term_ptr + lsa_nbyte(c->language);
+           c->cap_ptr * sizeof *c->term_ptr + embed_set_nbyte(&c->set);
 }
 
 // clang-format off
 static const model_option content_options[] = {
-    {"embedder", OPT_FORM, LSA_MIN_DIM, LSA_MAX_DIM, "lsa(256)", "lsa", "what turns text into vectors, and their length"},
+    {"embedder", OPT_EMBEDDER, 0, 0, "lsa(256)", NULL, "what makes vectors: lsa(dims), static('path'), llm('name'), column(name); several with weights: lsa(256), column(image):0.5"},
+    {"centroids", OPT_INT, 1, TASTES_MAX, "1", NULL, "a user's tastes: likes are put in so many groups, and an item is near one of them"},
     {"text_weight", OPT_REAL, 0, 1, "0.5", NULL, "share of the sentence where there is a history too"},
     {"min_df", OPT_INT, 1, 1000, NULL, NULL, "words in fewer items are dropped; default 2, small catalogues 1"},
     {"max_df", OPT_REAL, 0.001, 1, NULL, NULL, "words in a larger share of the items are dropped; default .3"},

@@ -6,7 +6,7 @@
  * algorithm has to doubt its own numbers:
  *
  *     'factors=128'  --options_set-->  OPT_INT 1..1024  -->  opt_num(o, "factors") == 128
- *     'lsa(128)'     --options_set-->  OPT_FORM lsa     -->  opt_num(o, "embedder") == 128
+ *     'weighted(.3)' --options_set-->  OPT_FORM         -->  opt_num(o, "gate") == .3
  *
  * Invariants
  *   I1  num[i] lies within min..max of option i at all times.
@@ -70,7 +70,7 @@ static int find_choice(const char *choices, const char *s, size_t n) {
     return -1;
 }
 
-/* "lsa(128)", "lsa( 128 )" or "lsa". *num is NaN when there is no bracket. */
+/* "weighted(.3)", "weighted( .3 )" or "weighted". *num is NaN when there is no bracket. */
 static bool read_form(const char *s, const char *choices, double *num) {
     s = skip_space(s);
     size_t n = strcspn(s, "( \t");
@@ -133,6 +133,10 @@ static rec_status read_value(const model_option *d, const char *value, double *n
         if (!read_form(value, d->choices, num)) return refuse_choice(d, value, err);
         if (isnan(*num) && !read_form(d->def, d->choices, num)) return REC_BUG;
         break;
+    case OPT_EMBEDDER: {
+        embed_spec spec;
+        return embed_parse(value, &spec, err);
+    }
     case OPT_TEXT: return REC_OK;
     }
     return *num < d->min || *num > d->max ? refuse_range(d, value, err) : REC_OK;

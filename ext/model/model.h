@@ -30,6 +30,7 @@
 
 #include "../core/core.h"
 #include "../index/index.h"
+#include "../text/embed.h"
 #include "../text/text.h"
 
 /* ---- model.c: options and registry ---------------------------------------------------------- */
@@ -39,7 +40,8 @@ typedef enum {
     OPT_REAL,
     OPT_TEXT,
     OPT_ENUM,
-    OPT_FORM /* a name with an optional number: lsa(256); choices lists the names */
+    OPT_FORM, /* a name with an optional number: weighted(.5); choices lists the names */
+    OPT_EMBEDDER /* embed_parse reads it: lsa(256), column(image):0.5 */
 } opt_kind;
 typedef struct model_option {
     const char *name;
@@ -181,6 +183,7 @@ typedef struct
     size_t n;
     const char *text; /* a sentence, or NULL */
     size_t n_text;
+    const embed_env *env; /* for sentences that only somebody outside can embed; NULL */
 } model_query;
 
 /* Receives the parts of an explanation. Kinds: item (number = model item), facet / term (text),
@@ -197,6 +200,7 @@ typedef struct model_fit_args {
     const uint32_t *previous_item; /* [n_items] their numbers in previous, KEYS_NONE for
                                       new ones; NULL = the same numbers (borrowed) */
     rec_run *run;
+    const embed_env *env; /* files and servers, for embedders; NULL: none */
 } model_fit_args;
 
 /* The best items of several users: see rec_model_ops.best. Everything is borrowed. */
@@ -437,6 +441,20 @@ rec_status als_fit_with(const model_fit_args *a, als_half_step step, rec_model *
 rec_status als_fit_reference(const model_fit_args *a, rec_model **out, rec_err *err);
 /* A d x d Cholesky for every row, by the routines and on the threads of the fast way. */
 rec_status als_fit_cholesky(const model_fit_args *a, rec_model **out, rec_err *err);
+
+/* ---- tastes.c: likes in groups ---------------------------------------------------------------- */
+
+#define TASTES_MAX 16
+/* The n rows that `item` names, in up to k groups by direction: of[j] = the group of row j, 0..*n_group-1.
+ * weight[j] > 0: what the row counts; others join the nearest group. Deterministic. */
+typedef struct tastes_args {
+    const mat *rows;
+    const uint32_t *item; /* < rows->n_rows */
+    const double *weight;
+    size_t n, k;
+} tastes_args;
+rec_status tastes_group(const tastes_args *a, uint8_t *of, size_t *n_group,
+                        rec_err *err);
 
 /* ---- content.c --------------------------------------------------------------------------------------------- */
 

@@ -76,6 +76,10 @@ typedef struct corpus_entry {
     uint32_t term;
     float weight; /* sum of the weights with which the term was added, > 0 */
 } corpus_entry;
+typedef struct corpus_vectors { /* what a column of the items holds: a vector each */
+    mat rows; /* n_docs or fewer x dim; dim 0 until the first vector */
+} corpus_vectors;
+#define CORPUS_MAX_COLUMNS 8
 typedef struct corpus { /* grows document by document; terms are stems; read by lsa.c */
     dict *words, *terms;  /* unstemmed words; stems and features */
     uint32_t *word_term;  /* by word: its stem */
@@ -86,6 +90,12 @@ typedef struct corpus { /* grows document by document; terms are stems; read by 
     size_t *doc_start;    /* n_docs + 1, into entry */
     size_t n_docs, n_entry;
     size_t cap_word_term, cap_word_count, cap_feature, cap_mark, cap_entry, cap_doc;
+    /* For embedders that are not made of terms (embed.h); set before the first document. */
+    bool keeps_text, has_no_terms;
+    bytes_writer text; /* of all documents, one after the other */
+    size_t *text_end;  /* [n_docs] owned; NULL without keeps_text */
+    size_t cap_text_end;
+    corpus_vectors column[CORPUS_MAX_COLUMNS]; /* in the order of embed_columns */
 } corpus;
 corpus *corpus_new(void);
 void corpus_free(corpus *c);
@@ -95,6 +105,11 @@ rec_status corpus_add(corpus *c, uint32_t doc, const char *text, size_t nbyte,
 /* Add one whole feature such as "genres=comedy" to a document, not tokenised. */
 rec_status corpus_add_feature(corpus *c, uint32_t doc, const char *name, size_t nbyte,
                               float weight, rec_err *err);
+/* The vector that the item has in a column: finite numbers, as many as all others there. */
+rec_status corpus_add_vector(corpus *c, size_t column, uint32_t doc, const float *v,
+                             uint32_t dim, rec_err *err);
+const char *corpus_text(const corpus *c, size_t doc,
+                        size_t *nbyte); /* with keeps_text */
 bool corpus_is_content(const token *t); /* is the (unstemmed) token a term? */
 size_t corpus_n_docs(const corpus *c);
 size_t corpus_n_terms(const corpus *c);

@@ -13,6 +13,7 @@
  *  I1  doc_start is ascending; document d's entries are entry[doc_start[d]..doc_start[d+1]).
  *  I2  a document has each term at most once; weights are > 0.
  *  I3  stop words and one-letter words are not terms; features always are.
+ *  I4  texts as they came (keeps_text) lie one after the other; text_end is ascending.
  *
  * Cost: 8 bytes an entry; about 60 ns a word.
  */
@@ -38,6 +39,9 @@ void corpus_free(corpus *c) {
     rec_free(c->mark);
     rec_free(c->entry);
     rec_free(c->doc_start);
+    bytes_clear(&c->text);
+    rec_free(c->text_end);
+    for (size_t i = 0; i < CORPUS_MAX_COLUMNS; i++) mat_clear(&c->column[i].rows);
     rec_free(c);
 }
 
@@ -58,9 +62,14 @@ static rec_status corpus_open_doc(corpus *c, uint32_t doc, rec_err *err) {
     rec_status rc = rec_grow(&c->doc_start, &c->cap_doc, (size_t)doc + 2,
                              sizeof *c->doc_start, err);
     if (rc) return rc;
+    if (c->keeps_text)
+        rc = rec_grow(&c->text_end, &c->cap_text_end, (size_t)doc + 1,
+                      sizeof *c->text_end, err);
+    if (rc) return rc;
     if (!c->n_docs) c->doc_start[0] = 0;
     while (c->n_docs < (size_t)doc + 1) {
         c->doc_start[c->n_docs] = c->n_entry;
+        if (c->keeps_text) c->text_end[c->n_docs] = c->text.n;
         c->n_docs++;
         c->doc_start[c->n_docs] = c->n_entry;
     }
@@ -135,6 +144,12 @@ rec_status corpus_add(corpus *c, uint32_t doc, const char *text, size_t nbyte,
                       float weight, rec_err *err) {
     rec_status rc = corpus_open_doc(c, doc, err);
     if (rc || !(weight > 0)) return rc;
+    if (c->keeps_text) {
+        bytes_put(&c->text, text, nbyte);
+        if (c->text.status) return rec_nomem(err);
+        c->text_end[doc] = c->text.n;
+    }
+    if (c->has_no_terms) return REC_OK;
     tokenizer tk;
     token t;
     tokenizer_start(&tk, text, nbyte, false);
@@ -152,10 +167,35 @@ rec_status corpus_add(corpus *c, uint32_t doc, const char *text, size_t nbyte,
 rec_status corpus_add_feature(corpus *c, uint32_t doc, const char *name, size_t nbyte,
                               float weight, rec_err *err) {
     rec_status rc = corpus_open_doc(c, doc, err);
-    if (rc || !(weight > 0)) return rc;
+    if (rc || !(weight > 0) || c->has_no_terms) return rc;
     uint32_t term;
     rc = corpus_term(c, name, nbyte, true, &term, err);
     if (rc) return rc;
     c->is_feature[term] = true;
     return corpus_count(c, term, weight, err);
+}
+
+/* ---- what is kept as it came ----------------------------------------------------- */
+
+const char *corpus_text(const corpus *c, size_t doc, size_t *nbyte) {
+    size_t begin = doc && doc <= c->n_docs ? c->text_end[doc - 1] : 0;
+    *nbyte = doc < c->n_docs ? c->text_end[doc] - begin : 0;
+    return *nbyte ? (const char *)c->text.data + begin : "";
+}
+
+rec_status corpus_add_vector(corpus *c, size_t column, uint32_t doc, const float *v,
+                             uint32_t dim, rec_err *err) {
+    mat *rows = &c->column[column].rows;
+    rec_status rc = REC_OK;
+    if (!vec_is_finite(v, dim))
+        return rec_fail(err, REC_RANGE, "a vector holds a number that is not finite");
+    if (!rows->dim)
+        rc = mat_init(rows, (size_t)doc + 1, dim, err);
+    else if (rows->dim != dim)
+        return rec_fail(err, REC_RANGE, "a vector of %u numbers after one of %u", dim,
+                        rows->dim);
+    else if (rows->n_rows <= doc)
+        rc = mat_resize(rows, (size_t)doc + 1, err);
+    if (!rc) memcpy(mat_row(rows, doc), v, dim * sizeof *v);
+    return rc;
 }
