@@ -223,6 +223,7 @@ static rec_status request(llm_embedder_call *e, const llm_texts *t, float **vect
 
 static rec_status give_up(llm_embedder_call *e, rec_status st, rec_err *err) {
     e->n_refused++;
+    if (err) e->refusal = *err;
     if (e->n_made == 0 && e->n_refused >= MAX_REFUSED) return st;
     if (err) *err = (rec_err){.code = REC_OK};
     return REC_OK;

@@ -286,6 +286,7 @@ typedef struct llm_embedder_call {
     llm_settings o;
     bool in_transaction;
     size_t n_made, n_refused;
+    rec_err refusal; /* the last */
 } llm_embedder_call;
 /* Refuses a name that is not in llm_models. Clear with llm_embed_end. */
 rec_status llm_embed_begin(llm_session *s, const char *name, bool in_transaction,

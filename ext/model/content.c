@@ -316,15 +316,16 @@ static rec_status content_score(const rec_model *m, const model_query *q,
 }
 
 static float item_score(const rec_model *m, const float *x, uint32_t item) {
-    const content *c = self(m);
-    return cosine(mat_row(&c->vectors, item), x, c->vectors.dim);
+    const content *c = content_self(m);
+    return content_cosine(mat_row(&c->vectors, item), x, c->vectors.dim);
 }
 
 static rec_status content_best(const rec_model *m, const model_best *b, rec_run *run,
                                rec_err *err) {
-    best_vectors v = {.rows = &self(m)->vectors,
+    if (content_self(m)->n_taste > 1) return best_by_scores(m, b, run, err);
+    best_vectors v = {.rows = &content_self(m)->vectors,
                       .scale = 1,
-                      .width = self(m)->vectors.dim,
+                      .width = content_self(m)->vectors.dim,
                       .fold = content_direction,
                       .score = item_score};
     return best_by_vectors(m, &v, b, run, err);

@@ -19,6 +19,7 @@
  *     sq_profile   what is known of a user
  *     sq_score     scores, explanations, similar items
  *     sq_allowed   rules, requests, rankings
+ *     sq_embed     files and servers for embedders, and vectors kept
  *     sq_fit       fitting, for a training and for models in memory only (sq_eval.h)
  *     sq_train     training, both ways
  *     sq_check     integrity-check and the other commands of a model
@@ -201,7 +202,8 @@ struct
         *last_call; /* vt_tables.c: last call's rows, one block of rec_malloc */
     struct sq_hold *
         hold; /* where tf_view keeps the view of the call being opened; NULL: nowhere */
-    int depth; /* nesting of sq_view_open, for cycles */
+    int depth;     /* nesting of sq_view_open, for cycles */
+    embed_env env; /* for sentences: what sq_embed_questions gives */
     sq_progress progress;
     void *log; /* sq_train.c: collects epochs while a training runs */
 };
@@ -399,6 +401,7 @@ struct sq_table { /* a connected rec_model; vt_model.c makes one in xConnect */
     sq_table *next;
     char *schema, *name; /* owned by the virtual table */
     sq_args args;        /* of CREATE */
+    bool is_outside;     /* its embedder, or a member's, opens files or asks servers */
 };
 void sq_table_add(sq_conn *c, sq_table *t);
 void sq_table_remove(sq_conn *c, sq_table *t);
@@ -460,7 +463,8 @@ struct sq_view {
     uint32_t *
         catalog_item; /* [model n_items] catalogue number or KEYS_NONE (item was deleted) */
     uint32_t
-        *tie_item; /* [n_items] items in the order in which equal scores are listed */
+        *tie_item;   /* [n_items] items in the order in which equal scores are listed */
+    bool is_outside; /* as its sq_table says */
     keyset *trained_users; /* and the hash of each one's history at training */
     uint64_t *user_hash;
     double now; /* newest interaction at training */
@@ -645,6 +649,31 @@ rec_status sq_fit_popularity(const dataset *d, uint64_t seed, rec_run *run,
 /* Is there memory for this training? REC_RANGE says how much it needs and how much there is. */
 rec_status sq_fit_room(const char *name, const rec_model_ops *ops,
                        const model_fit_args *a, rec_err *err);
+
+/* ---- sq_embed.c: what embedders reach outside ------------------------------------------------------ */
+
+/* The parsed embedder=; n 0 for a model that has none. */
+void sq_embed_spec(const sq_model_cfg *cfg, embed_spec *out);
+unsigned sq_embed_needs(const sq_model_cfg *cfg); /* EMBED_* */
+/* Does a sentence for the view, or for a member, go to a server? */
+bool sq_view_asks(const sq_view *v);
+embed_env sq_embed_questions(sq_conn *c);
+typedef struct sq_kept sq_kept;
+typedef struct sq_embedding { /* of one fitting */
+    sq_conn *c;
+    const char *schema, *name; /* borrowed: whose vectors are kept */
+    bool in_transaction; /* a server may be asked while a write transaction is open */
+    /* Commit a part of <name>_data; NULL: nothing is kept on the way. */
+    rec_status (*keep)(void *ctx, const char *part, const bytes_writer *w,
+                       rec_err *err);
+    void *keep_ctx;
+    embed_env env; /* for model_fit_args; ctx is this struct, which may not move */
+    sq_kept *kept; /* owned */
+} sq_embedding;
+void sq_embed_start(sq_embedding *e); /* the fields above env are set */
+/* Replace all kept parts by what the fitting used. */
+rec_status sq_embed_write(sq_embedding *e, rec_err *err);
+void sq_embed_end(sq_embedding *e);
 
 /* ---- sq_train.c --------------------------------------------------------------------------------------------- */
 

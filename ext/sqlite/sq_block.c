@@ -325,6 +325,7 @@ static rec_status finish_users(void *ctx, size_t begin, size_t end, int worker,
 rec_status sq_block_score(sq_block *b, rec_run *run, rec_err *err) {
     work w = {.b = b, .ask = rec_zeros(b->n, sizeof *w.ask)};
     rec_status s = w.ask ? REC_OK : rec_nomem(err);
+    if (sq_view_asks(b->view)) run = NULL; /* K2 of sq_embed.c: on this thread alone */
     if (s == REC_OK) s = threads_for(run, b->n, ASK_GRAIN, ask_users, &w, err);
     if (s == REC_OK && has_sweep(b->view) && !uses_near(b)) s = sweep(&w, run, err);
     if (s == REC_OK) s = threads_for(run, b->n, SCORE_GRAIN, finish_users, &w, err);

@@ -28,8 +28,10 @@
 
 typedef struct item_reader {
     const sq_model_cfg *cfg;
+    embed_spec spec; /* columns of vectors */
     key_affinity affinity;
     catalog *items;
+    corpus *docs; /* borrowed; NULL: no texts */
     const char *source;
     bool want_text, is_print; /* is_print: `items` is not wanted */
     uint64_t print;
@@ -53,6 +55,8 @@ static rec_status select_items(sq_conn *c, const char *schema, item_reader *r,
     for (size_t i = 0; i < cfg->n_facet; i++) sq_select_column(&q, cfg->facet[i].name);
     for (size_t i = 0; r->want_text && i < cfg->n_text; i++)
         sq_select_column(&q, cfg->text[i]);
+    for (size_t i = 0; r->want_text && i < r->spec.n_column; i++)
+        sq_select_column(&q, embed_column(&r->spec, i));
     return sq_select_prepare(c, &q, out, err);
 }
 
@@ -107,6 +111,39 @@ static rec_status keep_text(item_reader *r, sqlite3_stmt *st, rec_err *err) {
     return s;
 }
 
+static rec_status bad_vector(const item_reader *r, const rec_key *key, size_t column,
+                             const char *why, rec_err *err) {
+    char text[32];
+    rec_format(text, sizeof text, "%lld", (long long)key->i);
+    return rec_fail(err, REC_RANGE, "%s.%s of item %.*s: %s", r->source,
+                    embed_column(&r->spec, column),
+                    key->is_text ? (int)(key->n_text < 60 ? key->n_text : 60) : 31,
+                    key->is_text ? key->text : text, why);
+}
+
+/* The vector of a column of the row: BLOB of float32, or JSON. */
+static rec_status keep_vector(item_reader *r, sqlite3_stmt *st, const rec_key *key,
+                              uint32_t item, size_t column, rec_err *err) {
+    cell c = sq_column_cell(st, (int)(2 + r->cfg->n_facet + r->cfg->n_text + column));
+    float *x = NULL;
+    uint32_t dim = 0;
+    rec_err why = {0};
+    rec_status s = REC_OK;
+    if (c.type == CELL_NULL) return REC_OK;
+    if (c.type == CELL_BLOB)
+        s = sq_vector_from_bytes(VEC_F32, c.p, c.nbyte, "a vector", &x, &dim, &why);
+    else if (c.type == CELL_TEXT)
+        s = vec_parse_json(c.p, c.nbyte, &x, &dim, &why);
+    else
+        s = rec_fail(&why, REC_RANGE,
+                     "a vector is a BLOB or JSON text, found a number");
+    if (s == REC_OK) s = corpus_add_vector(r->docs, column, item, x, dim, &why);
+    rec_free(x);
+    if (s == REC_RANGE) return bad_vector(r, key, column, why.msg, err);
+    if (s != REC_OK && err) *err = why;
+    return s;
+}
+
 static rec_status add_item(item_reader *r, sqlite3_stmt *st, rec_err *err) {
     char buf[32];
     rec_key key;
@@ -124,8 +161,10 @@ static rec_status add_item(item_reader *r, sqlite3_stmt *st, rec_err *err) {
     size_t before = catalog_n_items(r->items);
     uint32_t number;
     s = catalog_add(r->items, &key, title, n_title, facet, &number, err);
-    if (s == REC_OK && r->want_text && catalog_n_items(r->items) > before)
-        s = keep_text(r, st, err);
+    if (s != REC_OK || !r->want_text || catalog_n_items(r->items) == before) return s;
+    s = keep_text(r, st, err);
+    for (size_t i = 0; i < r->spec.n_column && s == REC_OK; i++)
+        s = keep_vector(r, st, &key, number, i, err);
     return s;
 }
 
@@ -194,6 +233,7 @@ rec_status sq_source_print(sq_conn *c, const char *schema, const sq_model_cfg *c
                      .source = cfg->items ? cfg->items : cfg->interactions,
                      .want_text = out->want_docs && cfg->items,
                      .is_print = true};
+    sq_embed_spec(cfg, &r.spec);
     rec_status s = r.source ? read_items(c, schema, &r, run, err) : REC_OK;
     out->print = r.print;
     return s;
@@ -242,6 +282,7 @@ rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg 
                      .source = cfg->items ? cfg->items : cfg->interactions,
                      .want_text = out->want_docs && cfg->items};
     rec_status s = REC_OK;
+    sq_embed_spec(cfg, &r.spec);
     out->items = NULL;
     out->docs = NULL;
     bytes_puts(&r.text, " ");
@@ -250,6 +291,11 @@ rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg 
     if (out->want_docs) out->docs = corpus_new();
     if (!r.items || (out->want_docs && !out->docs) || r.text.status != REC_OK)
         s = rec_nomem(err);
+    r.docs = out->docs;
+    if (r.docs && r.spec.n) {
+        r.docs->keeps_text = embed_needs(&r.spec) & EMBED_READS_TEXT;
+        r.docs->has_no_terms = !(embed_needs(&r.spec) & EMBED_READS_TERMS);
+    }
     if (s == REC_OK && r.source) s = read_items(c, schema, &r, run, err);
     if (s == REC_OK && r.source) s = catalog_finish(r.items, err);
     if (s == REC_OK && out->docs) s = build_corpus(&r, out->docs, run, err);

@@ -97,9 +97,10 @@ static rec_status check_parts(sq_conn *c, const sq_view *v, rec_err *err) {
     bool row = false;
     rec_status s = sq_prepare(
         c->db, v->name, &st, err,
-        "SELECT quote(part), chunk FROM \"%w\".\"%w_data\" WHERE NOT %d"
+        "SELECT quote(part), chunk FROM \"%w\".\"%w_data\" WHERE (NOT %d"
         " OR part IS NULL OR chunk IS NULL OR part NOT IN"
-        " ('model', 'popularity', 'items', 'users', 'near', 'alike', 'trace')",
+        " ('model', 'popularity', 'items', 'users', 'near', 'alike', 'trace'))"
+        " AND part NOT GLOB 'embed.*'",
         v->schema, v->name, v->model != NULL);
     if (s == REC_OK) s = sq_step(st, v->name, &row, err);
     if (s == REC_OK && row)
@@ -165,7 +166,13 @@ static rec_status check_setting(sq_conn *c, const char *schema, const char *name
     key_affinity user, item;
     memset(&cfg, 0, sizeof cfg);
     rec_status s = sq_table_find(c, schema, name, &t, err);
+    bool is_outside = s == REC_OK && t->is_outside;
     if (s == REC_OK) s = sq_table_config(c, t, set, &cfg, err);
+    if (s == REC_OK && !is_outside && (sq_embed_needs(&cfg) & EMBED_OUTSIDE))
+        s = rec_fail(err, REC_RANGE,
+                     "rec_model(%s): embedder=%.80s opens files or asks a server; a "
+                     "model is created with that, for nothing stored may use it",
+                     name, set->value);
     if (s == REC_OK) s = sq_enter(c, &frame, schema, name, err);
     if (s == REC_OK) s = sq_source_check(c, schema, name, &cfg, NULL, NULL, err);
     if (s == REC_OK) s = sq_members_check(c, schema, name, &cfg, &user, &item, err);

@@ -256,10 +256,16 @@ static rec_status fit_leaf(sq_copy *m, const split *s, rec_run *run, rec_err *er
     rec_free(row);
     d.docs = m->docs;
     d.items = v->items;
-    model_fit_args args = {
-        .data = &d, .options = &v->cfg.options, .seed = v->cfg.seed, .run = run};
+    sq_embedding outside = {.c = v->conn, .schema = v->schema, .name = v->name};
+    sq_embed_start(&outside);
+    model_fit_args args = {.data = &d,
+                           .options = &v->cfg.options,
+                           .seed = v->cfg.seed,
+                           .run = run,
+                           .env = &outside.env};
     if (st == REC_OK) st = sq_fit_room(v->name, v->cfg.ops, &args, err);
     if (st == REC_OK) st = v->cfg.ops->fit(&args, &m->model, err);
+    sq_embed_end(&outside);
     if (st == REC_OK) st = sq_fit_popularity(&d, v->cfg.seed, run, &m->popularity, err);
     v->model = m->model;
     v->popularity = m->popularity;

@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 bool sq_wants_text(const sq_model_cfg *cfg) {
+    embed_spec spec;
+    sq_embed_spec(cfg, &spec);
     return (cfg->ops->needs & (MODEL_NEEDS_TEXT | MODEL_READS_TEXT)) &&
-           (cfg->n_text || cfg->n_facet);
+           (cfg->n_text || cfg->n_facet || spec.n_column);
 }
 
 /* The mean of the ratings that are not below the mean. */

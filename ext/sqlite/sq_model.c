@@ -346,7 +346,13 @@ static rec_status open_members(sq_view *v, rec_err *err) {
             v->user_affinity = m->view->user_affinity;
             v->item_affinity = m->view->item_affinity;
         }
-        if (m->view->item_affinity != v->item_affinity)
+        if (m->view->is_outside && !v->is_outside)
+            s = rec_fail(
+                err, REC_RANGE,
+                "rec_model(%s): the embedder of %s opens files or asks a server "
+                "since this connection was opened; open it again",
+                v->name, m->view->name);
+        else if (m->view->item_affinity != v->item_affinity)
             s = rec_fail(err, REC_RANGE,
                          "rec_model(%s): item keys are INTEGER in one member and TEXT "
                          "in another "
@@ -561,6 +567,7 @@ static rec_status start_view(sq_conn *c, const sq_table *t, sq_view **out,
     v->conn = c;
     v->schema = rec_strdup(t->schema);
     v->name = rec_strdup(t->name);
+    v->is_outside = t->is_outside;
     if (!v->schema || !v->name) return rec_nomem(err);
     rec_status s = sq_table_config(c, t, NULL, &v->cfg, err);
     if (s == REC_OK)

@@ -347,7 +347,13 @@ static rec_status check_needs(const sq_model_cfg *cfg, rec_err *err) {
     if ((needs & MODEL_NEEDS_ITEMS) && !cfg->items)
         return rec_fail(err, REC_RANGE, "algorithm=%s needs items=, a table or view",
                         name);
-    if ((needs & MODEL_NEEDS_TEXT) && !cfg->n_text && !cfg->n_facet)
+    embed_spec spec;
+    sq_embed_spec(cfg, &spec);
+    if ((embed_needs(&spec) & EMBED_READS_TEXT) && !cfg->n_text)
+        return rec_fail(err, REC_RANGE,
+                        "embedder=%.80s reads text=, columns of the items table",
+                        opt_text(&cfg->options, "embedder"));
+    if ((needs & MODEL_NEEDS_TEXT) && !cfg->n_text && !cfg->n_facet && !spec.n_column)
         return rec_fail(
             err, REC_RANGE,
             "algorithm=%s needs text= or facets=, columns of the items table", name);

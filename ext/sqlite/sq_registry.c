@@ -39,6 +39,7 @@ sq_conn *sq_conn_new(sqlite3 *db) {
         return NULL;
     }
     llm_session_set_interrupt(c->llm, sq_interrupted, c);
+    c->env = sq_embed_questions(c);
     return c;
 }
 

@@ -129,7 +129,8 @@ rec_status sq_ask(const sq_view *v, const sq_profile *p, sq_asked *a, rec_err *e
                          .weight = a->weight,
                          .value = a->value,
                          .time = a->time,
-                         .n = n};
+                         .n = n,
+                         .env = &v->conn->env};
     return ask_text(&p->who, a, err);
 }
 

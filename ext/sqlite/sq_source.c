@@ -247,6 +247,10 @@ static rec_status check_items(const checker *k, key_affinity *item) {
         s = need_column(k, &t, cfg->items, "text", cfg->text[i]);
     for (size_t i = 0; i < cfg->n_facet && s == REC_OK; i++)
         s = need_column(k, &t, cfg->items, "facets", cfg->facet[i].name);
+    embed_spec spec;
+    sq_embed_spec(cfg, &spec);
+    for (size_t i = 0; i < spec.n_column && s == REC_OK; i++)
+        s = need_column(k, &t, cfg->items, "embedder", embed_column(&spec, i));
     if (s == REC_OK) s = find_affinity(k, &t, cfg->items, key, item);
     sq_columns_clear(&t);
     return s;

@@ -47,6 +47,7 @@ typedef struct training {
     int64_t new_rows; /* more than at the last training, if this one goes on from it */
     rec_model *model, *popularity;
     item_graph *near, *alike; /* of a model with many items; NULL */
+    sq_embedding outside;
     double liked_value;
     double read_seconds, fit_seconds, write_seconds;
     train_log log;
@@ -61,6 +62,7 @@ static void training_clear(training *t) {
     near_free(t->near);
     sq_previous_clear(&t->previous);
     near_free(t->alike);
+    sq_embed_end(&t->outside);
     dataset_clear(&t->data);
     sq_interactions_clear(&t->rows);
     keyset_free(t->users);
@@ -261,6 +263,27 @@ static rec_status build_near(training *t, rec_err *err) {
     return near_build(rows, METRIC_COSINE, &t->run, &t->alike, err);
 }
 
+static rec_status checkpoint(void *ctx, const char *part, const bytes_writer *w,
+                             rec_err *err) {
+    training *t = ctx;
+    bool row;
+    rec_status s = begin(t, err);
+    if (s == REC_OK) s = sq_step(t->lock, t->name, &row, err); /* I4 */
+    if (s == REC_OK)
+        s = sq_part_write(t->c->db, t->schema, t->name, part, w->data, w->n, err);
+    return end(t, s, err);
+}
+
+static void reach_outside(training *t) {
+    t->outside = (sq_embedding){.c = t->c,
+                                .schema = t->schema,
+                                .name = t->name,
+                                .in_transaction = !t->standalone,
+                                .keep = t->standalone ? checkpoint : NULL,
+                                .keep_ctx = t};
+    sq_embed_start(&t->outside);
+}
+
 static rec_status fit(training *t, rec_err *err) {
     double start = rec_seconds();
     model_fit_args args = {.data = &t->data,
@@ -268,7 +291,8 @@ static rec_status fit(training *t, rec_err *err) {
                            .seed = t->cfg.seed,
                            .previous = t->previous.model,
                            .previous_item = t->previous.item,
-                           .run = &t->run};
+                           .run = &t->run,
+                           .env = &t->outside.env};
     size_t n_log = t->log.n;
     rec_status s = sq_fit_room(t->name, t->cfg.ops, &args, err);
     if (s == REC_OK) s = t->cfg.ops->fit(&args, &t->model, err);
@@ -425,6 +449,8 @@ static rec_status write_all(training *t, rec_err *err) {
     if (s == REC_OK) s = write_near(t, "near", t->near, err);
     if (s == REC_OK) s = write_near(t, "alike", t->alike, err);
     if (s == REC_OK) s = sq_previous_write(&now, &t->previous, err);
+    if (s == REC_OK && t->outside.c && t->cfg.ops == &content_ops)
+        s = sq_embed_write(&t->outside, err);
     if (s == REC_OK && t->items) s = write_items(t, err);
     if (s == REC_OK && t->users) s = write_users(t, err);
     if (s == REC_OK) s = train_log_write(&t->log, &now, err);
@@ -584,6 +610,7 @@ static rec_status compute(training *t, const train_options *o, rec_err *err) {
     t->c->log = &t->log;
     sq_run_init(t->c, &t->run, true);
     t->run.log = train_log_add;
+    reach_outside(t);
     rec_status s = read_all(t, !o->is_full, err);
     if (s == REC_OK) s = fit(t, err);
     return s;

@@ -83,6 +83,28 @@ static void table_free(vt_model_table *t) {
     rec_free(t);
 }
 
+/* A member that is missing is reported by whoever uses the model. */
+static rec_status find_outside(vt_model_table *t, rec_err *err) {
+    sq_conn *c = t->conn;
+    sq_frame frame = {0};
+    sq_model_cfg cfg;
+    rec_err why = {0};
+    rec_status s = sq_cfg_parse(&t->table.args, t->table.name, &cfg, &why);
+    if (s != REC_OK) return s == REC_NOMEM ? rec_nomem(err) : REC_OK;
+    t->table.is_outside = (sq_embed_needs(&cfg) & EMBED_OUTSIDE) != 0;
+    if (cfg.n_member) s = sq_enter(c, &frame, t->table.schema, t->table.name, &why);
+    for (size_t i = 0; i < cfg.n_member && s == REC_OK; i++) {
+        const sq_table *member = NULL;
+        rec_status found =
+            sq_table_find(c, t->table.schema, cfg.member[i].model, &member, &why);
+        if (found == REC_NOMEM) s = rec_nomem(err);
+        if (member && member->is_outside) t->table.is_outside = true;
+    }
+    sq_leave(c, &frame);
+    sq_cfg_clear(&cfg);
+    return s == REC_NOMEM ? s : REC_OK;
+}
+
 static int declare(sqlite3 *db, vt_model_table *t) {
     key_affinity user = AFFINITY_INTEGER, item = AFFINITY_INTEGER;
     rec_err ignored = {
@@ -101,7 +123,9 @@ static int declare(sqlite3 *db, vt_model_table *t) {
     sqlite3_free(sql);
     if (rc == SQLITE_OK)
         rc = sqlite3_vtab_config(db, SQLITE_VTAB_CONSTRAINT_SUPPORT, 1);
-    if (rc == SQLITE_OK) rc = sqlite3_vtab_config(db, SQLITE_VTAB_INNOCUOUS);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_vtab_config(db, t->table.is_outside ? SQLITE_VTAB_DIRECTONLY
+                                                         : SQLITE_VTAB_INNOCUOUS);
     return rc;
 }
 
@@ -116,6 +140,7 @@ static int open_table(sq_conn *c, int argc, const char *const *argv, bool is_cre
     rec_status s = t->table.schema && t->table.name ? REC_OK : rec_nomem(&err);
     if (s == REC_OK) s = sq_args_parse(argc, argv, &t->table.args, &err);
     if (s == REC_OK && is_create) s = check_and_create(c, argv, &t->table.args, &err);
+    if (s == REC_OK) s = find_outside(t, &err);
     int rc = s == REC_OK ? declare(c->db, t) : sq_code(s);
     if (rc == SQLITE_OK) {
         sq_table_add(c, &t->table);

@@ -2,6 +2,7 @@
 """A chat server on 127.0.0.1 that behaves, or misbehaves, as the first part of the path says.
 
     base_url = http://127.0.0.1:<port>/<mode>          POST <base_url>/v1/chat/completions
+                                                       POST <base_url>/v1/embeddings
 
 Prints its port and a line end, then serves until stdin ends, or for the number of seconds that is the first
 argument (60). GET /count/<mode> says how many requests a mode has had. Standard library only.
@@ -10,7 +11,9 @@ A good answer to a ranking orders by the field `relevance` of the candidates, so
 windows together correctly ends up with an exact order. A good answer to a rewrite mixes values that a
 catalogue has with some that no catalogue has.
 """
+import base64
 import json
+import struct
 import sys
 import threading
 import time
@@ -85,6 +88,31 @@ def reply(content, finish="stop", **more):
             "usage": {"prompt_tokens": 70, "completion_tokens": 30, "total_tokens": 100}}
 
 
+CONCEPTS = [{"robot", "space", "planet", "rocket"}, {"love", "wedding", "kiss", "bride"},
+            {"ghost", "dark", "haunted", "grave"}, {"cook", "kitchen", "chef", "soup"}]
+
+
+def embed(text):
+    """How often each concept is named, and a small constant: synonyms are near each other."""
+    words = text.lower().split()
+    return [float(sum(w in c for w in words)) for c in CONCEPTS] + [.1]
+
+
+def embeddings(body, mode):
+    data = [{"object": "embedding", "index": i, "embedding": embed(t)} for i, t in enumerate(body["input"])]
+    data.reverse()
+    if mode == "base64":
+        for d in data:
+            d["embedding"] = base64.b64encode(struct.pack("<5f", *d["embedding"])).decode()
+    if mode == "fewer":
+        data.pop()
+    if mode == "longer":
+        data[0]["embedding"].append(1.0)
+    if mode == "nonumber":
+        data[0]["embedding"][0] = "x"
+    return {"object": "list", "data": data, "usage": {"prompt_tokens": 10 * len(data)}}
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -118,8 +146,22 @@ class Handler(BaseHTTPRequestHandler):
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
+    def act_embeddings(self, mode, body, nth):
+        texts = body["input"]
+        if mode == "poison" and any("POISON" in t for t in texts):
+            self.send(400, {"error": {"message": "bad input"}})
+        elif mode == "narrow" and (len(texts) > 2 or any(len(t) > 100 for t in texts)):
+            self.send(500, {"error": {"message": "input is too large to process"}})
+        elif mode == "dies" and nth == 3:
+            self.close_connection = True
+            self.connection.close()
+        else:
+            self.send(200, embeddings(body, mode))
+
     def act(self, mode, body, nth):
-        good = answer(body, mode)
+        if self.path.endswith("/embeddings") and mode not in ("down", "unauthorized", "slow", "redirect", "html"):
+            return self.act_embeddings(mode, body, nth)
+        good = answer(body, mode) if "messages" in body else ""
         key = self.headers.get("Authorization", "").replace("Bearer ", "")
         if mode == "unauthorized":
             self.send(401, {"error": {"message": "Incorrect API key provided: " + key}})
