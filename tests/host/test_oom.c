@@ -286,6 +286,15 @@ static const scenario scenarios[] = {
      "'Drama', 2012, 'a robot at sea');"
      "SELECT user, item FROM reader WHERE k = 2 AND query = 'robots';",
      CHECK_MODELS, 0},
+    {"lists", base_tables, MODELS,
+     "SELECT user, item FROM web WHERE k = 2; SELECT user, item FROM pairs WHERE k = 2;"
+     "SELECT user, item FROM waves WHERE k = 2;"
+     "SELECT user, item FROM towers WHERE k = 2;"
+     "SELECT user, item FROM near WHERE k = 2; SELECT user, item FROM ridge WHERE k = "
+     "2;"
+     "SELECT user, item FROM pop WHERE k = 2; SELECT user, item FROM about WHERE k = 2;"
+     "SELECT user, item FROM stars WHERE k = 2;",
+     CHECK_MODELS, 0},
     {"functions", base_tables, MODELS,
      "SELECT * FROM rec_recommend('reader', 1, 3); SELECT * FROM rec_similar('about', "
      "1, "
