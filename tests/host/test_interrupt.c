@@ -164,6 +164,16 @@ int main(void) {
     interrupted(db, "SELECT count(*) FROM taste", 50);
     for (int ms = 2; ms <= 128; ms *= 2)
         interrupted(db, "SELECT count(*) FROM taste WHERE k = 10 AND seen = 0", ms);
+    must(db, "CREATE VIRTUAL TABLE sharp USING rec_model(algorithm=graph, filter=bspm, "
+             "factors=8, interactions=plays, user=user, item=item, items=items);"
+             "CREATE VIRTUAL TABLE pairs USING rec_model(algorithm=bpr, factors=8, "
+             "epochs=1, interactions=plays, user=user, item=item, items=items);"
+             "INSERT INTO sharp(sharp) VALUES ('train');"
+             "INSERT INTO pairs(pairs) VALUES ('train');");
+    for (int ms = 2; ms <= 128; ms *= 4) {
+        interrupted(db, "SELECT count(*) FROM sharp WHERE k = 10", ms);
+        interrupted(db, "SELECT count(*) FROM pairs WHERE k = 10", ms);
+    }
     for (int ms = 5; ms <= 1280; ms *= 4) {
         interrupted(db, "SELECT count(*) FROM rec_evaluate('taste')", ms);
         interrupted(db, "SELECT count(*) FROM rec_tune('taste')", ms);
