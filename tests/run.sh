@@ -15,7 +15,7 @@ export REC_PROGRESS=0 LC_ALL=C.UTF-8
 jobs=${REC_TEST_JOBS:-2}
 
 list() {
-  for f in tests/check/{layers,symbols,flags,map,words}.sh; do [ -e "$f" ] && echo "check/$(basename "$f" .sh) $f"; done
+  for f in tests/check/{layers,symbols,flags,map,words,documented}.sh; do [ -e "$f" ] && echo "check/$(basename "$f" .sh) $f"; done
   for f in tests/unit/test_*.c; do [ -e "$f" ] && n=$(basename "$f" .c) && echo "unit/${n#test_} build/asan/unit/$n"; done
   for f in tests/sql/*.sql; do [ -e "$f" ] && echo "golden/$(basename "$f" .sql) tests/golden.sh $f"; done
   for f in tests/host/test_*.c; do [ -e "$f" ] && n=$(basename "$f" .c) && echo "host/${n#test_} build/release/host/$n"; done

@@ -9,7 +9,9 @@
  * SELECT json_group_array(...) FROM name(arguments in this order).
  *
  * I1. Arguments stand in the order of the SQL function, required ones first.
- * I2. Only functions that read are listed: training is not an agent's decision.
+ * I2. Every function over models that can be called on its own is listed (tests/check/documented.sh).
+ *     rec_train alone writes, and its description says so: a host that keeps training to itself
+ *     leaves it out by its name.
  */
 #include "tf.h"
 
@@ -27,6 +29,13 @@ static const tool_argument arguments[] = {
     {"query",   "string",  "what is wanted, in a sentence, or the object that llm_rewrite returned"},
     {"k",       "integer", "how many rows, from 1"},
     {"filters", "string",  "JSON object: facet to any, all, none (lists), min, max (numbers)"},
+    {"row",     "string",  "JSON object: facets of one item"},
+    {"name",    "string",  "name of a rec_model or rec_index table"},
+    {"index",   "string",  "name of a rec_index table"},
+    {"sample",  "integer", "how many stored vectors to ask with"},
+    {"model_a", "string",  "name of a rec_model table"},
+    {"model_b", "string",  "name of another rec_model table"},
+    {"options", "string",  "JSON object with the options that the description names"},
 };
 
 typedef struct tool {
@@ -50,6 +59,21 @@ static const tool tools[] = {
     {"rec_reason",        "One sentence that says why an item is recommended.", "model user item", 3},
     {"rec_why_not",       "Why an item is not in a user's list.", "model user item filters", 3},
     {"rec_similarity",    "How alike two items are, one number.", "model a b", 3},
+    {"rec_cf_score",      "The collaborative score of one item for a user, one number.", "model user item", 3},
+    {"rec_hybrid_score",  "The blended score of one item for a user, one number.", "model user item", 3},
+    {"rec_match",         "1 or 0: do the facets of an item satisfy filters?", "filters row model", 2},
+    {"rec_evaluate",      "How good a model is on interactions held out from a copy of it. Takes as long as a "
+                          "training. Options: split (random, leave-one-out, last, temporal, user), table, share, k, "
+                          "metrics, users, seed.", "model options", 1},
+    {"rec_compare",       "Which of two models is better on the same held-out interactions, user by user; options "
+                          "as of rec_evaluate.", "model_a model_b options", 2},
+    {"rec_tune",          "Searches for better options and writes nothing; takes many trainings. Options: trials, "
+                          "seconds, metric, space, k, seed.", "model options", 1},
+    {"rec_train",         "Writes: trains a model and replaces the stored one. Options: if_stale (share of new rows "
+                          "below which nothing is done), keep_if (metric by which the stored model may stay), full "
+                          "(true: from nothing).", "model options", 1},
+    {"rec_check",         "Is what a model or an index stores sound? All of them without a name.", "name", 0},
+    {"rec_index_stats",   "One vector index in figures, and its recall on a sample.", "index sample k", 1},
 };
 // clang-format on
 
