@@ -19,10 +19,11 @@
 
 #include "index.h"
 
-#define HNSW_MIN_M            4 /* links a node chooses for itself in a layer */
-#define HNSW_DEFAULT_M        16
-#define HNSW_MAX_M            64
-#define HNSW_MIN_EF           INDEX_MIN_EF /* width of a search: how many of the nearest it keeps */
+#define HNSW_MIN_M     4 /* links a node chooses for itself in a layer */
+#define HNSW_DEFAULT_M 16
+#define HNSW_MAX_M     64
+#define HNSW_MIN_EF \
+    INDEX_MIN_EF /* width of a search: how many of the nearest it keeps */
 #define HNSW_DEFAULT_EF       64
 #define HNSW_MAX_EF           INDEX_MAX_EF
 #define HNSW_MIN_BUILD_EF     8
@@ -412,7 +413,7 @@ const char *hnsw_how(const index_search *s);
 rec_status hnsw_save(const rec_index *ix, uint32_t chunk, bytes_writer *w,
                      rec_err *err);
 rec_status hnsw_load(rec_index *ix, uint32_t chunk, bytes_reader *r, rec_err *err);
-rec_status hnsw_ready(rec_index *ix, rec_err *err);
+rec_status hnsw_ready(rec_index *ix, rec_run *run, rec_err *err);
 rec_status hnsw_check(const rec_index *ix, rec_err *err);
 /* Do the parents of a linked slot lead to one that is_rooted[], each linking to the one below?
  * Notes all on the way in is_rooted[n_slots]. */

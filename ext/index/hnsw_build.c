@@ -363,8 +363,12 @@ static rec_status build_init(build *b, size_t n_nodes, rec_err *err) {
 
 rec_status hnsw_link(rec_index *base, size_t max_nodes, rec_run *run, rec_err *err) {
     hnsw *ix = (hnsw *)base;
-    if (hnsw_ready(base, NULL) == REC_NOMEM)
-        return rec_nomem(err); /* damage: all is delta now */
+    rec_err why = {0};
+    rec_status rc = hnsw_ready(base, run, &why);
+    if (rc == REC_NOMEM || rc == REC_INTR) { /* damage: all is delta now */
+        if (err) *err = why;
+        return rc;
+    }
     size_t n_all = ix->n_delta, n = n_all < max_nodes ? n_all : max_nodes;
     if (n == 0) return REC_OK;
     cand_list order = {0};
@@ -372,7 +376,7 @@ rec_status hnsw_link(rec_index *base, size_t max_nodes, rec_run *run, rec_err *e
     if (!b) return rec_nomem(err);
     b->ix = ix;
     b->run = run;
-    rec_status rc = cand_reserve(&order, n_all, err);
+    rc = cand_reserve(&order, n_all, err);
     if (!rc) rc = build_init(b, n, err);
     for (size_t i = 0; !rc && i < n_all; i++) order.a[i] = ix->delta[i];
     if (!rc) cand_sort(order.a, n_all);

@@ -313,16 +313,19 @@ static rec_status check_structure(hnsw *ix, rec_err *err) {
     return rc;
 }
 
-static rec_status cut_stale(hnsw *ix, rec_err *err) {
+/* Some .2 ms each, and there may be tens of thousands. */
+static rec_status cut_stale(hnsw *ix, rec_run *run, rec_err *err) {
     rec_status rc = REC_OK;
     for (size_t w = 0; ix->n_stale && !rc; w++)
-        while (ix->stale[w] && !rc)
-            rc = hnsw_cut(
-                ix, (uint32_t)(w * 64 + (unsigned)__builtin_ctzll(ix->stale[w])), err);
+        while (ix->stale[w] && !rc) {
+            unsigned bit = (unsigned)__builtin_ctzll(ix->stale[w]);
+            rc = run_check(run, err);
+            if (!rc) rc = hnsw_cut(ix, (uint32_t)(w * 64 + bit), err);
+        }
     return rc;
 }
 
-rec_status hnsw_ready(rec_index *base, rec_err *err) {
+rec_status hnsw_ready(rec_index *base, rec_run *run, rec_err *err) {
     hnsw *ix = (hnsw *)base;
     if (ix->is_ready) return REC_OK;
     if (is_worn(ix)) {
@@ -330,8 +333,8 @@ rec_status hnsw_ready(rec_index *base, rec_err *err) {
         return REC_OK;
     }
     rec_status rc = check_structure(ix, err);
-    if (!rc) rc = cut_stale(ix, err);
-    if (rc == REC_NOMEM) return rc;
+    if (!rc) rc = cut_stale(ix, run, err);
+    if (rc == REC_NOMEM || rc == REC_INTR) return rc;
     if (rc) {
         forget_all(ix);
         for (size_t c = 0; c < ix->n_dirty; c++) /* stored rows are to be replaced */

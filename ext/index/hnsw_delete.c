@@ -217,7 +217,7 @@ rec_status hnsw_cut(hnsw *ix, uint32_t x, rec_err *err) {
 }
 
 rec_status hnsw_unlink(hnsw *ix, uint32_t x, rec_err *err) {
-    rec_status rc = hnsw_ready(&ix->base, NULL);
+    rec_status rc = hnsw_ready(&ix->base, NULL, NULL);
     if (rc == REC_NOMEM) return rec_nomem(err);
     /* Damage may have unlinked all, and x may have been stale. */
     return hnsw_is_linked(ix, x) ? hnsw_cut(ix, x, err) : REC_OK;

@@ -124,7 +124,8 @@ typedef struct rec_index_ops {
      *       changed are dirty. With very many stale ones nothing is linked any more, which is
      *       no error. On REC_CORRUPT nothing is linked any more either, and all chunks are
      *       dirty. Every answer is right in any case, and link() builds the graph again. After
-     *       REC_NOMEM answers are exact, and ready may be called again.
+     *       REC_NOMEM or REC_INTR answers
+     *       are exact, and ready may be called again.
      *
      * So whoever only changes rows needs neither the structure in memory nor its stored
      * chunks. To follow changed rows: load every changed chunk with no bytes, add and remove
@@ -134,7 +135,7 @@ typedef struct rec_index_ops {
     rec_status (*save)(const rec_index *ix, uint32_t chunk, bytes_writer *w,
                        rec_err *err);
     rec_status (*load)(rec_index *ix, uint32_t chunk, bytes_reader *r, rec_err *err);
-    rec_status (*ready)(rec_index *ix, rec_err *err);
+    rec_status (*ready)(rec_index *ix, rec_run *run, rec_err *err);
     /* add() leaves a vector in the delta, which every search scans; link() moves up to
      * max_nodes of it into the structure, in order of slot, on all threads of run; the
      * result does not depend on their number. Interruptible: what is linked by then stays. */

@@ -140,7 +140,7 @@ static rec_status load_chunks(item_graph *near, bytes_reader *r, rec_err *err) {
     }
     if (!st && r->at != r->n)
         st = rec_corrupt(err, "index of items: %zu bytes too many", r->n - r->at);
-    return st ? st : near->ix->ops->ready(near->ix, err);
+    return st ? st : near->ix->ops->ready(near->ix, NULL, err);
 }
 
 rec_status near_load(bytes_reader *r, const mat *rows, vec_metric metric,

@@ -85,9 +85,11 @@ static rec_status load_row(sq_memory *m, const sq_index_def *d, sqlite3_stmt *st
 }
 
 /* Nothing of a damaged graph is used; every answer is still right. */
-static rec_status finish_load(sq_memory *m, rec_err *err) {
+static rec_status finish_load(sq_conn *conn, sq_memory *m, rec_err *err) {
     rec_err why = {0};
-    rec_status s = m->ix->ops->ready(m->ix, &why);
+    rec_run run;
+    sq_run_init(conn, &run, false);
+    rec_status s = m->ix->ops->ready(m->ix, &run, &why);
     if (s != REC_OK && s != REC_CORRUPT) {
         *err = why;
         return s;
@@ -110,7 +112,7 @@ rec_status sq_graph_load(sq_index *ix, const sq_index_def *d, sq_memory *m,
         s = load_row(m, d, st, err);
     }
     sqlite3_finalize(st);
-    return s == REC_OK ? finish_load(m, err) : s;
+    return s == REC_OK ? finish_load(ix->conn, m, err) : s;
 }
 
 void sq_graph_forget(sq_memory *m) {
@@ -180,7 +182,7 @@ rec_status sq_graph_reload(sq_index *ix, const sq_index_def *d, const bitmap *ch
         if (s == REC_OK && row) s = load_row(ix->mem, d, st, err);
         if (st) sqlite3_reset(st);
     }
-    return s == REC_OK ? finish_load(ix->mem, err) : s;
+    return s == REC_OK ? finish_load(ix->conn, ix->mem, err) : s;
 }
 
 /* ---- saving ------------------------------------------------------------------------------------ */

@@ -84,6 +84,7 @@ static void world_make_src(void) {
     for (int i = 0; i < WORLD_SRC; i++) {
         const float *c = center[host_below(&s, 20)];
         bool is_copy = i > 0 && i % 10 == 0; /* exact ties */
+        bool is_crowd = i > 3 && i % 8 == 3; /* many at one point */
         int from = is_copy ? (int)host_below(&s, (uint32_t)i) : i;
         for (unsigned j = 0; j < world->dim; j++) {
             float x = c[j] + (float)host_below(&s, 1001) / 1000.0f - 0.5f;
@@ -95,6 +96,7 @@ static void world_make_src(void) {
             default: x = x > 0.0f; break;
             }
             world_src[i][j] = is_copy ? world_src[from][j] : x;
+            if (is_crowd) world_src[i][j] = world_src[3][j];
         }
     }
     memset(world_src[7], 0, sizeof world_src[7]); /* a vector without a direction */

@@ -38,6 +38,12 @@ static const world_cfg rounds[] = {
     {"int8", "l2", ", codes=int8", 16, DATA_BYTES, true, false, 1e-6},
     {"bit", "hamming", "", 24, DATA_BITS, false, true, 0},
     {"float32", "cosine", ", codes=bit", 64, DATA_REAL, true, true, 2e-6},
+    {"int8", "cosine", ", m=6, ef_construction=30", 12, DATA_BYTES, false, true, 2e-6},
+    {"int8", "ip", ", codes=int8, m=8", 10, DATA_BYTES, false, false, 1e-6},
+    {"int8", "l1", ", codes=bit", 40, DATA_BYTES, true, true, 1e-6},
+    {"float16", "cosine", ", codes=int8", 16, DATA_EIGHTHS, true, true, 2e-6},
+    {"float16", "ip", ", codes=bit, m=8", 32, DATA_EIGHTHS, false, true, 2e-6},
+    {"float16", "l2", ", m=6, ef_construction=30", 6, DATA_EIGHTHS, false, false, 1e-6},
 };
 #define N_ROUNDS (sizeof rounds / sizeof rounds[0])
 

@@ -618,7 +618,7 @@ static rec_status load_all(rec_index *c, const bytes_writer *w, size_t n) {
         bytes_reader r = {.data = w[i].data, .n = w[i].n};
         rc = c->ops->load(c, i, &r, NULL);
     }
-    rec_status ready = c->ops->ready(c, NULL);
+    rec_status ready = c->ops->ready(c, NULL, NULL);
     return rc ? rc : ready;
 }
 
@@ -662,7 +662,7 @@ static void test_round_trip(void) {
             p.h->ops->set_dirty(p.h, k, false);
             bytes_clear(&one);
         }
-        CHECK(c->ops->ready(c, NULL) == REC_OK);
+        CHECK(c->ops->ready(c, NULL, NULL) == REC_OK);
         check_ok(c);
         CHECK(same_graph(p.h, c, 700));
     }
@@ -877,7 +877,7 @@ static void test_stale_follow(void) {
                 CHECK(c->ops->add(c, j, p.f->ops->get(p.f, j), NULL) == REC_OK);
         CHECK(c->ops->load(c, chunk, &r, NULL) == REC_OK);
         CHECK(compare(&p, 1, 10, 4, NULL, &seed) == 1); /* exact before ready */
-        CHECK(c->ops->ready(c, NULL) == REC_OK);
+        CHECK(c->ops->ready(c, NULL, NULL) == REC_OK);
         check_ok(c);
         (void)compare(&p, 2, 10, 4, NULL, &seed);
         for (uint32_t k = 0; (k = c->ops->next_dirty(c, k)) != UINT32_MAX; k++) {
@@ -914,7 +914,7 @@ static void test_far_chunks(void) {
         CHECK(p.h->ops->save(p.h, far[i], &(bytes_writer){0}, NULL) == REC_OK);
         if (i < 2) CHECK(p.h->ops->next_dirty(p.h, 5) == far[i]);
         if (i < 2) CHECK(p.h->ops->load(p.h, far[i], &none, NULL) == REC_OK);
-        rc = p.h->ops->ready(p.h, NULL);
+        rc = p.h->ops->ready(p.h, NULL, NULL);
         CHECK(rc == REC_OK);
         check_ok(p.h);
         CHECK(compare(&p, 3, 10, 0, NULL, &seed) == 1);
@@ -959,7 +959,7 @@ static void test_partial_load(void) {
     for (uint32_t c = 1; c < 4; c++)
         CHECK(p.h->ops->load(p.h, c, &none, NULL) == REC_OK);
     CHECK(compare(&p, 5, 10, 0, NULL, &seed) == 1);
-    rec_status rc = p.h->ops->ready(p.h, NULL);
+    rec_status rc = p.h->ops->ready(p.h, NULL, NULL);
     CHECK(rc == REC_OK || rc == REC_CORRUPT);
     (void)compare(&p, 20, 10, 5, NULL, &seed);
     CHECK(compare(&p, 5, 10, 0, NULL, &seed) == 1);
@@ -1017,6 +1017,38 @@ static void test_interrupt(void) {
     pair_free(&p);
 }
 
+/* Taking out stale nodes can be stopped; answers are exact until it has been finished. */
+static void test_interrupt_ready(void) {
+    enum { N = 1500 };
+    static bytes_writer w[N / 64 + 1];
+    seed_t seed = 97;
+    index_cfg cfg = {.dim = 16, .codes = "int8", .m = 6, .ef_construction = 20};
+    pair p = pair_new(cfg, N, &seed);
+    CHECK(p.h->ops->link(p.h, SIZE_MAX, NULL, NULL) == REC_OK);
+    save_all(p.h, N, w);
+    p.h->ops->close(p.h);
+    for (uint32_t i = 0; i < N; i += 6) CHECK(p.f->ops->remove(p.f, i, NULL) == REC_OK);
+    p.h = copy_flat(&p);
+    for (uint32_t c = 0; c < n_chunks(N); c++) {
+        bytes_reader r = {.data = w[c].data, .n = w[c].n};
+        CHECK(p.h->ops->load(p.h, c, &r, NULL) == REC_OK);
+        bytes_clear(&w[c]);
+    }
+    for (int turn = 0; turn < 2; turn++) { /* a run asks only every few milliseconds */
+        int left = turn;
+        rec_run run = {.n_threads = 1, .interrupted = stop_after, .ctx = &left};
+        rec_status rc = p.h->ops->ready(p.h, &run, NULL);
+        CHECK(rc == REC_INTR || (rc == REC_OK && turn > 0)); /* a fast machine */
+        if (rc == REC_OK) break;
+        CHECK(compare(&p, 4, 10, 4, NULL, &seed) == 1);
+        CHECK(p.h->ops->link(p.h, SIZE_MAX, &run, NULL) == REC_INTR);
+    }
+    CHECK(p.h->ops->ready(p.h, NULL, NULL) == REC_OK);
+    check_ok(p.h);
+    CHECK(compare(&p, 20, 10, 40, NULL, &seed) > 0.9);
+    pair_free(&p);
+}
+
 static rec_status whole_life(const float *x, size_t n, uint32_t dim) {
     index_cfg cfg = {.dim = dim, .codes = "int8", .m = 4, .ef_construction = 16};
     rec_index *h = NULL, *c = NULL;
@@ -1045,8 +1077,8 @@ static rec_status whole_life(const float *x, size_t n, uint32_t dim) {
         if (!rc) rc = c->ops->load(c, k, &r, &err);
     }
     if (!rc) {
-        rc = c->ops->ready(c, &err);
-        if (rc) CHECK(c->ops->ready(c, NULL) == REC_NOMEM);
+        rc = c->ops->ready(c, NULL, &err);
+        if (rc) CHECK(c->ops->ready(c, NULL, NULL) == REC_NOMEM);
     }
     if (!rc) rc = c->ops->check(c, &err);
     if (h) h->ops->end(s);
@@ -1135,6 +1167,7 @@ int main(int argc, char **argv) {
         {"forget", test_forget},
         {"threads", test_threads},
         {"interrupt", test_interrupt},
+        {"stop", test_interrupt_ready},
         {"memory", test_memory},
     };
     UNIT_BEGIN("hnsw");
