@@ -10,6 +10,8 @@
  * item younger than the factor model) is judged by the other parts alone, whose weights are
  * renormalised; it is neither punished nor lifted for being new.
  *
+ * gate=weighted without a number, and gate=learned, have weights that training finds: gate.c, gate_fit.c.
+ *
  * A hybrid has no fit and no bytes of its own: its members are models, which the caller opens
  * (MODEL_NEEDS_MEMBERS). gate=weighted(w) gives the collaborative side w and the content side
  * 1 - w; members of one side share it equally.
@@ -82,8 +84,9 @@ rec_status hybrid_blend(const hybrid_blend_args *a, float *out, float *gate,
 }
 
 static const model_option hybrid_options[] = {
-    {"gate", OPT_FORM, 0, 1, "weighted(0.5)", "weighted",
-     "how members are blended; the number is the share of the collaborative side"},
+    {"gate", OPT_FORM, 0, 1, "weighted(0.5)", "weighted|learned",
+     "weighted(w): share of the collaborative side; weighted: weights found by "
+     "training; learned: found for each user and item"},
 };
 
 const rec_model_ops hybrid_ops = {

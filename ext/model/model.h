@@ -482,6 +482,92 @@ typedef struct hybrid_blend_args {
 rec_status hybrid_blend(const hybrid_blend_args *a, float *out, float *gate,
                         rec_err *err);
 
+/* ---- gate.c: how far to lean on each member ------------------------------------------------------------------ */
+
+#define GATE_LIST 200  /* candidates that a member names */
+#define GATE_CUT  20   /* of the list whose goodness the weights are chosen by */
+enum {                 /* what a learned gate looks at */
+       GATE_X_HISTORY, /* log2(1 + items of the user) */
+       GATE_X_POPULAR, /* log2(1 + users of the item) */
+       GATE_X_AGE, /* log2(1 + days since the item was first seen); 0 without times */
+       GATE_X_MARGIN, /* how far the member's first stands above its list */
+       GATE_X_QUERY,  /* is there a sentence? */
+       GATE_N_X
+};
+extern const char *const gate_x_names[GATE_N_X];
+/* Weight of member m for a question: exp(bias[m] + sum coef[m][j] * (x[j] - mean[j]) / spread[j]), over the sum
+ * of the members that know the item. gate=weighted has no coef. */
+typedef struct hybrid_gate {
+    uint32_t n_member;
+    bool is_learned;
+    double bias[HYBRID_MAX_MEMBERS], coef[HYBRID_MAX_MEMBERS][GATE_N_X];
+    double mean[GATE_N_X], spread[GATE_N_X];
+} hybrid_gate;
+void gate_write(const hybrid_gate *g, bytes_writer *w);
+rec_status gate_read(bytes_reader *r, hybrid_gate *out, rec_err *err);
+rec_status gate_check(const hybrid_gate *g, rec_err *err);
+
+typedef struct gate_list { /* what a member has to say to one user; n = 0: nothing */
+    uint32_t *item;        /* [n + n_had] best first, owned by whoever made the list */
+    float *score;          /* [n + n_had] descending */
+    size_t n, n_had; /* then what the user had, as far as it would stand in the list */
+} gate_list;
+typedef struct gate_scale {            /* of a list: z = (score - mean) * factor */
+    double mean, factor, last, margin; /* z of its last and of its first */
+} gate_scale;
+typedef struct gate_ask {
+    const gate_list *list; /* [n_member], and n_extra after them (borrowed, as all) */
+    size_t n_member, n_extra;
+    double extra[1]; /* [n_extra] weight of each, where the members share 1 */
+    double history;  /* items of the user */
+    bool has_query;
+    const double *prior;  /* [n_member] the weights are multiplied by; NULL */
+    const float *popular; /* [items] users of each; NULL */
+    const float *age;     /* [items] days; NULL */
+    /* Does the member know the item at all? It is silent of others. */
+    bool (*knows)(const void *ctx, size_t member, uint32_t item);
+    const void *ctx;
+    gate_scale scale[HYBRID_MAX_MEMBERS + 1]; /* gate_prepare fills it */
+} gate_ask;
+void gate_prepare(gate_ask *a);
+/* w[n_member] of an item, adding up to 1; 0 for members that are silent. */
+void gate_weights(const hybrid_gate *g, const gate_ask *a, uint32_t item, double *w);
+void gate_features(const gate_ask *a, uint32_t item, double x[GATE_N_X]);
+double gate_logit(const hybrid_gate *g, size_t m, const double x[GATE_N_X],
+                  double margin);
+void gate_softmax(size_t n, double *w); /* -infinity gives 0 */
+typedef struct gate_union {
+    uint32_t *item; /* [n] owned: everything that any list names, ascending */
+    float *z;       /* [n][n_member + n_extra] owned: NaN of silent members */
+    size_t n;
+} gate_union;
+rec_status gate_gather(const gate_ask *a, gate_union *out, rec_err *err);
+void gate_union_clear(gate_union *u);
+typedef struct gate_found {
+    uint32_t *item; /* [n] owned: every candidate, ascending */
+    float *score;   /* [n] owned */
+    size_t n;
+} gate_found;
+rec_status gate_blend(const hybrid_gate *g, const gate_ask *a, gate_found *out,
+                      rec_err *err);
+void gate_found_clear(gate_found *f);
+
+/* ---- gate_fit.c: weights from rows that the members have not seen ---------------------------------------------- */
+
+typedef struct gate_set gate_set; /* questions with their answers */
+gate_set *gate_set_new(size_t n_member, bool is_learned); /* NULL: no memory */
+void gate_set_free(gate_set *s);                          /* NULL is fine */
+size_t gate_set_n(const gate_set *s);                     /* that can be answered */
+/* want: ascending, unique. A question that no member can answer is left out. */
+rec_status gate_set_add(gate_set *s, const gate_ask *a, const uint32_t *want,
+                        size_t n_want, rec_err *err);
+typedef struct gate_figures { /* of the chosen weights, over the questions of the set */
+    double recall, ndcg;      /* at GATE_CUT */
+    double best, equal;       /* ndcg of the best member, and of equal weights */
+} gate_figures;
+rec_status gate_fit(const gate_set *s, hybrid_gate *out, gate_figures *figures,
+                    rec_run *run, rec_err *err);
+
 /* ---- liked.c: interactions as plain likes --------------------------------------------------------------- */
 
 typedef struct like_rule {
@@ -525,6 +611,9 @@ typedef struct split_spec {
     double sample;  /* share of the users that take part at all; 0 = all */
     const uint8_t
         *may_ask; /* SPLIT_LAST: [n_users] of whom pairs are held out; NULL = all */
+    const uint32_t
+        *keep; /* [n_users] so many pairs of a user stay, 0 = by share; NULL */
+    const struct split *within; /* only what that one trains on; NULL (borrowed) */
     uint64_t seed;
 } split_spec;
 typedef enum {
@@ -535,11 +624,12 @@ typedef enum {
 } split_part;
 typedef struct split { /* pairs that are asked about, in compressed rows */
     uint32_t n_users;
-    size_t *ptr;      /* [n_users+1] owned, as all below */
-    uint32_t *item;   /* [ptr[n_users]] ascending within a user */
-    uint8_t *is_held; /* [n_users] SPLIT_USER, else NULL */
-    uint8_t *is_out;  /* [n_users] takes no part; NULL: all do */
-    double cutoff;    /* NaN without */
+    size_t *ptr;                /* [n_users+1] owned, as all below */
+    uint32_t *item;             /* [ptr[n_users]] ascending within a user */
+    uint8_t *is_held;           /* [n_users] SPLIT_USER, else NULL */
+    uint8_t *is_out;            /* [n_users] takes no part; NULL: all do */
+    double cutoff;              /* NaN without */
+    const struct split *within; /* borrowed; NULL */
 } split;
 /* Rows of user u: row[ptr[u]] .. row[ptr[u+1]], in table order. */
 rec_status split_make(const split_spec *s, const interaction *row, const size_t *ptr,

@@ -12,6 +12,9 @@
  * moment decides: a pair that has rows on both sides is learned from, and asked about only if
  * consumed items may return (repeat).
  *
+ * A split may lie `within` another: what that one does not leave for training is neither learned from nor asked
+ * about. `keep` makes some users look new: so many of their oldest pairs stay, the others are asked about.
+ *
  * Invariants
  *   I1  the pairs that are asked about stand in compressed rows, ascending within a user;
  *   I2  no row of such a pair is PART_TRAIN or PART_PROFILE, but for temporal with repeat;
@@ -86,9 +89,10 @@ static size_t find_pairs(const split_spec *s, uint32_t user, const interaction *
     return kept;
 }
 
-static size_t n_held(const split_spec *s, size_t n) {
+static size_t n_held(const split_spec *s, uint32_t user, size_t n) {
     double want = s->share * (double)n;
     if (n < 2) return 0;
+    if (s->keep && s->keep[user] && s->keep[user] < n) return n - s->keep[user];
     size_t out =
         s->kind == SPLIT_LAST ? (size_t)ceil(want - 1e-9) : (size_t)(want + .5);
     if (s->kind == SPLIT_LAST && s->n_last) out = s->n_last;
@@ -104,7 +108,8 @@ static int ascending(const void *a, const void *b, void *ctx) {
 /* Appends the held pairs of one user to out->item. */
 static size_t hold_pairs(const split_spec *s, uint32_t user, const interaction *row,
                          size_t n, pair *scratch, uint32_t *out) {
-    size_t n_pair = find_pairs(s, user, row, n, scratch), held = n_held(s, n_pair);
+    size_t n_pair = find_pairs(s, user, row, n, scratch),
+           held = n_held(s, user, n_pair);
     rec_sort(scratch, n_pair, sizeof *scratch,
              s->kind == SPLIT_LAST ? newest_first : hash_first, NULL);
     for (size_t i = 0; i < held; i++) out[i] = scratch[i].item;
@@ -221,10 +226,11 @@ static size_t longest(const size_t *ptr, uint32_t n_users) {
     return n;
 }
 
-rec_status split_make(const split_spec *s, const interaction *row, const size_t *ptr,
-                      uint32_t n_users, split *out, rec_err *err) {
+static rec_status make(const split_spec *s, const interaction *row, const size_t *ptr,
+                       uint32_t n_users, split *out, rec_err *err) {
     memset(out, 0, sizeof *out);
     out->cutoff = NAN;
+    out->within = s->within;
     out->n_users = n_users;
     out->ptr = rec_zeros((size_t)n_users + 1, sizeof *out->ptr);
     out->item = rec_array(ptr[n_users], sizeof *out->item);
@@ -255,6 +261,31 @@ rec_status split_make(const split_spec *s, const interaction *row, const size_t 
     return st;
 }
 
+/* The rows that the outer split leaves for training, and nothing else. */
+static rec_status make_within(const split_spec *s, const interaction *row,
+                              const size_t *ptr, uint32_t n_users, split *out,
+                              rec_err *err) {
+    interaction *left = rec_array(ptr[n_users], sizeof *left);
+    size_t *at = rec_zeros((size_t)n_users + 1, sizeof *at), n = 0;
+    rec_status st = left && at ? REC_OK : rec_nomem(err);
+    for (uint32_t u = 0; u < n_users && !st; u++) {
+        for (size_t i = ptr[u]; i < ptr[u + 1]; i++)
+            if (split_of(s->within, u, row[i].item, row[i].time) == PART_TRAIN)
+                left[n++] = row[i];
+        at[u + 1] = n;
+    }
+    if (!st) st = make(s, left, at, n_users, out, err);
+    rec_free(left);
+    rec_free(at);
+    return st;
+}
+
+rec_status split_make(const split_spec *s, const interaction *row, const size_t *ptr,
+                      uint32_t n_users, split *out, rec_err *err) {
+    return s->within ? make_within(s, row, ptr, n_users, out, err)
+                     : make(s, row, ptr, n_users, out, err);
+}
+
 bool split_has(const split *s, uint32_t user, uint32_t item) {
     if (user >= s->n_users) return false;
     size_t lo = s->ptr[user], end = s->ptr[user + 1], hi = end;
@@ -270,6 +301,8 @@ bool split_has(const split *s, uint32_t user, uint32_t item) {
 
 split_part split_of(const split *s, uint32_t user, uint32_t item, double time) {
     bool is_asked = split_has(s, user, item);
+    if (s->within && split_of(s->within, user, item, time) != PART_TRAIN)
+        return PART_NONE;
     if (s->is_out && user < s->n_users && s->is_out[user]) return PART_NONE;
     if (!isnan(s->cutoff) && !isnan(time)) {
         if (time > s->cutoff) return is_asked ? PART_TEST : PART_NONE;

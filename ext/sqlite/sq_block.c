@@ -4,6 +4,7 @@
  *        |  sq_ask, on all cores
  *        +-- the model knows them, and has `best`  -->  one sweep over the items for all of them
  *        +-- the model has an index (many items)   -->  its candidates, scored by the model, a user at a time
+ *        +-- a hybrid with found weights           -->  lists of its members (sq_gate.c), blended a user at a time
  *        +-- else (fallback, hybrid, other models) -->  sq_score and sq_rank, a user at a time on each core
  *        |
  *      sorted lists: the same rows, scores and sources as one question after the other would give
@@ -84,7 +85,7 @@ static bool has_sweep(const sq_view *v) {
 }
 
 static bool uses_near(const sq_block *b) {
-    return sq_block_has_index(b->view, (int64_t)b->k);
+    return !b->is_exact && sq_block_has_index(b->view, (int64_t)b->k);
 }
 
 /* Numbers of the model against those of the catalogue, made once for a view. */
@@ -154,6 +155,7 @@ typedef struct ask_one { /* beside each user of the block */
     bitmap
         model; /* owned: allowed, in numbers of the model; empty if they are the same */
     bool is_known; /* the list comes from a sweep or the index */
+    bool is_gated; /* ... from lists of the members */
 } ask_one;
 
 typedef struct work {
@@ -164,6 +166,7 @@ typedef struct work {
     model_query *query;
     bitmap *allowed; /* structs only: the bits belong to others */
     topk *found;
+    gate_list *list; /* [n][members of a gated hybrid] owned */
 } work;
 
 /* From a bitmap over the catalogue to one over the model, bit by bit of whichever kind is rarer. */
@@ -287,6 +290,68 @@ static rec_status name_swept(const work *w, sq_block_user *u, rec_err *err) {
     return REC_OK;
 }
 
+/* ---- hybrids with found weights ------------------------------------------------------------------------------ */
+
+/* As describe() of sq_score.c: the strongest statement of a member that knows the item. */
+static uint8_t gated_source(const sq_block_user *u, const sq_view *v,
+                            const gate_list *list, uint32_t item) {
+    uint8_t best = SOURCE_POPULARITY;
+    for (size_t m = 0; m < v->n_member; m++) {
+        if (!list[m].n || !sq_gate_knows(v, m, item)) continue;
+        uint8_t own =
+            (uint8_t)sq_model_source(v->member[m].view, &u->profile.member[m]);
+        if (own < best) best = own;
+    }
+    return best;
+}
+
+/* Rules may leave fewer candidates than rows: then the user is asked alone. */
+static rec_status blend_user(const work *w, size_t i, rec_err *err) {
+    sq_view *v = w->b->view;
+    sq_block_user *u = &w->b->user[i];
+    const gate_list *list = w->list + i * v->n_member;
+    double prior[HYBRID_MAX_MEMBERS];
+    gate_ask ask;
+    gate_found found;
+    sq_gate_ask(v, &u->profile, list, prior, false, &ask);
+    gate_prepare(&ask);
+    rec_status s = gate_blend(v->gate, &ask, &found, err);
+    for (size_t c = 0; s == REC_OK && c < found.n; c++)
+        if (bitmap_has(&u->allowed, found.item[c]))
+            topk_push(&u->found, -found.score[c], w->b->map->tie_place[found.item[c]]);
+    gate_found_clear(&found);
+    w->ask[i].is_gated = s == REC_OK && u->found.n == w->b->k;
+    if (!w->ask[i].is_gated) {
+        u->found.n = 0;
+        return s;
+    }
+    topk_sort(&u->found);
+    u->source = rec_array(u->found.n, sizeof *u->source);
+    if (!u->source) return rec_nomem(err);
+    for (size_t r = 0; r < u->found.n; r++)
+        u->source[r] = gated_source(u, v, list, v->tie_item[u->found.a[r].id]);
+    return REC_OK;
+}
+
+static bool is_plain(const sq_block *b) {
+    const sq_view *v = b->view;
+    for (size_t m = 0; m < v->n_member; m++)
+        if (!v->member[m].view->model) return false; /* a hybrid: its sources differ */
+    for (size_t i = 0; i < b->n; i++) {
+        const sq_who *who = &b->user[i].profile.who;
+        if (who->query || who->request) return false;
+    }
+    return sq_gate_has_blocks(v, b->k);
+}
+
+static rec_status list_members(work *w, rec_run *run, rec_err *err) {
+    size_t width = w->b->view->n_member;
+    if (!is_plain(w->b)) return REC_OK;
+    w->list = rec_zeros(w->b->n, width * sizeof *w->list);
+    if (!w->list) return rec_nomem(err);
+    return sq_gate_lists(w->b->view, w->b->user, w->b->n, w->list, run, err);
+}
+
 /* ---- user by user ----------------------------------------------------------------------------------------------- */
 
 static rec_status score_user(const work *w, sq_block_user *u, rec_err *err) {
@@ -316,9 +381,12 @@ static rec_status finish_users(void *ctx, size_t begin, size_t end, int worker,
     const work *w = ctx;
     rec_status s = REC_OK;
     (void)worker;
-    for (size_t i = begin; i < end && s == REC_OK; i++)
-        s = w->ask[i].is_known ? name_swept(w, &w->b->user[i], err)
-                               : score_user(w, &w->b->user[i], err);
+    for (size_t i = begin; i < end && s == REC_OK; i++) {
+        if (w->list) s = blend_user(w, i, err);
+        if (s == REC_OK && !w->ask[i].is_gated)
+            s = w->ask[i].is_known ? name_swept(w, &w->b->user[i], err)
+                                   : score_user(w, &w->b->user[i], err);
+    }
     return s;
 }
 
@@ -328,7 +396,10 @@ rec_status sq_block_score(sq_block *b, rec_run *run, rec_err *err) {
     if (sq_view_asks(b->view)) run = NULL; /* K2 of sq_embed.c: on this thread alone */
     if (s == REC_OK) s = threads_for(run, b->n, ASK_GRAIN, ask_users, &w, err);
     if (s == REC_OK && has_sweep(b->view) && !uses_near(b)) s = sweep(&w, run, err);
+    if (s == REC_OK) s = list_members(&w, run, err);
     if (s == REC_OK) s = threads_for(run, b->n, SCORE_GRAIN, finish_users, &w, err);
+    if (w.list) sq_gate_free(w.list, b->n * b->view->n_member);
+    rec_free(w.list);
     for (size_t i = 0; w.ask && i < b->n; i++) {
         sq_asked_clear(&w.ask[i].asked);
         bitmap_clear(&w.ask[i].model);

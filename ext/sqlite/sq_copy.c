@@ -6,7 +6,8 @@
  *        v
  *      dataset --fit--> model --> view     as if the table held the training rows alone
  *
- *   hybrid:  a copy of each member, split by the same pairs, whatever table the member reads
+ *   hybrid:  a copy of each member, split by the same pairs, whatever table the member reads;
+ *            weights that training finds are found again, within the training rows (sq_gate_fit.c)
  *
  * A view of a copy answers like that of a trained model (sq_score, sq_block), but for what it is told: histories come
  * from the rows in memory, never from a table.
@@ -28,6 +29,7 @@ void sq_copy_close(sq_copy *m) {
     for (size_t i = 0; i < m->n_member; i++) sq_copy_close(m->member[i]);
     if (m->model) m->model->ops->close(m->model);
     if (m->popularity) m->popularity->ops->close(m->popularity);
+    sq_gate_items_clear(&m->gate_items);
     corpus_free(m->docs);
     keyset_free(m->users);
     rec_free(m->row);
@@ -277,11 +279,25 @@ static rec_status fit_leaf(sq_copy *m, const split *s, rec_run *run, rec_err *er
     return st;
 }
 
+/* Weights first: they need members that know less. */
+static rec_status fit_gate(sq_copy *m, const split *s, rec_run *run, rec_err *err) {
+    if (!sq_gate_is_fitted(&m->view->cfg)) return REC_OK;
+    m->view->gate = NULL;
+    sq_gate_items_clear(&m->gate_items);
+    return sq_gate_fit(m, s, &m->gate, &m->gate_items, run, err);
+}
+
+static rec_status use_gate(sq_copy *m, rec_err *err) {
+    if (!sq_gate_is_fitted(&m->view->cfg)) return REC_OK;
+    return sq_gate_use(m->view, &m->gate, &m->gate_items, err);
+}
+
 rec_status sq_copy_fit(sq_copy *m, const split *s, rec_run *run, rec_err *err) {
     double start = rec_seconds();
-    rec_status st = m->n_member ? REC_OK : fit_leaf(m, s, run, err);
+    rec_status st = m->n_member ? fit_gate(m, s, run, err) : fit_leaf(m, s, run, err);
     for (size_t i = 0; i < m->n_member && st == REC_OK; i++)
         st = sq_copy_fit(m->member[i], s, run, err);
+    if (st == REC_OK && m->n_member) st = use_gate(m, err);
     if (st == REC_OK) st = run_check(run, err);
     m->seconds = rec_seconds() - start;
     return st;

@@ -1,6 +1,7 @@
 /* sq_eval.h - models made anew in memory, to be asked what they were not told.
  *
  *     sq_copy       a model and its members, read, split, fitted: nothing is written      sq_copy.c
+ *     sq_gate_fit   weights of a hybrid's members                                        sq_gate_fit.c
  *     sq_eval_options    what an evaluation is asked to do, from JSON                     sq_eval_options.c
  *     sq_eval_task  who is asked about what                                               sq_eval_task.c
  *     sq_keep       the stored model against a new one                                     sq_keep.c
@@ -32,6 +33,8 @@ struct sq_copy {
     size_t n_trained,
         n_trained_users; /* of the last fit: pairs, and users who have any */
     double seconds;
+    hybrid_gate gate; /* of a hybrid whose weights are found; the view points to it */
+    sq_gate_items gate_items; /* owned */
 };
 /* Reads definition, items and interactions, members included. Close even after a failure. */
 rec_status sq_copy_read(sq_conn *c, const char *in_schema, const char *name,
@@ -46,6 +49,13 @@ rec_status sq_copy_fit(sq_copy *m, const split *s, rec_run *run, rec_err *err);
 /* What the copy may know of a user: rows of PART_TRAIN and PART_PROFILE. On any thread. */
 rec_status sq_copy_profile(const sq_copy *m, const rec_key *user, sq_profile *out,
                            rec_err *err);
+
+/* ---- sq_gate_fit.c: weights of a hybrid's members ---------------------------------------------- */
+
+/* Fits the members (again and again, with less than all rows), and leaves them so. within: what may be looked at;
+ * NULL = every row. items: gate=learned. */
+rec_status sq_gate_fit(sq_copy *m, const split *within, hybrid_gate *out,
+                       sq_gate_items *items, rec_run *run, rec_err *err);
 
 /* ---- sq_eval_options.c --------------------------------------------------------------------------- */
 

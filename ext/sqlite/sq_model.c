@@ -41,6 +41,9 @@ struct sq_loaded {
     double now, liked_value, trained_at;
     int64_t trained_rows;
     bool is_extended;
+    hybrid_gate gate; /* of a hybrid, if has_gate */
+    bool has_gate;
+    sq_gate_items gate_items;
 };
 
 /* ---- what is stored ------------------------------------------------------------------------------- */
@@ -54,6 +57,7 @@ static void loaded_unref(sq_loaded *l) {
     keyset_free(l->items);
     keyset_free(l->users);
     rec_free(l->user_hash);
+    sq_gate_items_clear(&l->gate_items);
     rec_free(l);
 }
 
@@ -166,6 +170,18 @@ static rec_status load_state(const sq_view *v, sq_loaded *l, rec_err *err) {
     return s;
 }
 
+/* A hybrid that was trained with other weights or other members has to be trained again. */
+static rec_status load_gate(const sq_view *v, sq_loaded *l, rec_err *err) {
+    size_t n;
+    uint8_t *data = NULL;
+    rec_status s =
+        sq_part_read(v->conn->db, v->schema, v->name, "gate", &data, &n, err);
+    if (s == REC_OK && data)
+        s = sq_gate_read(v, data, n, &l->gate, &l->gate_items, &l->has_gate, err);
+    rec_free(data);
+    return s;
+}
+
 static rec_status load(sq_view *v, rec_err *err) {
     sq_loaded *l = rec_zeros(1, sizeof *l);
     if (!l) return rec_nomem(err);
@@ -173,6 +189,8 @@ static rec_status load(sq_view *v, rec_err *err) {
     l->generation = v->generation;
     v->loaded = l;
     rec_status s = load_state(v, l, err);
+    if (s == REC_OK && l->trained_at > 0 && sq_gate_is_fitted(&v->cfg))
+        return load_gate(v, l, err);
     if (s != REC_OK || l->trained_at == 0 || !v->cfg.ops->load) return s;
     s = load_model(v, "model", v->cfg.ops, &l->model, err);
     if (s == REC_OK)
@@ -414,6 +432,8 @@ static void view_free(sq_view *v) {
     rec_free(v->model_item);
     rec_free(v->catalog_item);
     rec_free(v->tie_item);
+    rec_free(v->gate_popular);
+    rec_free(v->gate_age);
     sq_view_forget(v);
     loaded_unref(v->loaded);
     sq_cfg_clear(&v->cfg);
@@ -547,6 +567,8 @@ static rec_status fill_view(sq_view *v, rec_run *run, rec_err *err) {
         if (s == REC_OK) s = map_members(v, err);
     }
     sq_view_close(same);
+    if (s == REC_OK && v->loaded->has_gate)
+        s = sq_gate_use(v, &v->loaded->gate, &v->loaded->gate_items, err);
     return s;
 }
 
@@ -722,7 +744,7 @@ rec_status sq_hold_view(sq_conn *c, const char *name, sq_hold *h, sq_view **out,
 
 rec_status sq_view_require_trained(const sq_view *v, rec_err *err) {
     if (v->model) return REC_OK;
-    if (!v->n_member)
+    if (!v->n_member || (sq_gate_is_fitted(&v->cfg) && !v->gate))
         return rec_fail(err, REC_RANGE,
                         "%s has not been trained: SELECT rec_train('%s')", v->name,
                         v->name);

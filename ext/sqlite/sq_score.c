@@ -25,8 +25,8 @@
 
 #include <math.h>
 
-/* Of a collaborative member's weight, what is left when there is a request. */
-#define QUERY_CF_SHARE 0.8
+/* Against the members' 1, where weights are found by training: words of lexical=. */
+#define LEXICAL_SHARE 0.25
 /* How often the words of a request count against those that a rewrite added; and how many of
  * these. */
 #define QUERY_REPEAT    3
@@ -295,7 +295,7 @@ static rec_status add_part(blend *b, double weight, bool is_content, rec_err *er
 static rec_status score_member(blend *b, size_t m, rec_run *run, rec_err *err) {
     const struct sq_view_member *mem = &b->v->member[m];
     double weight = mem->weight;
-    if (!mem->is_content && has_request(&b->p->who)) weight *= QUERY_CF_SHARE;
+    if (!mem->is_content && has_request(&b->p->who)) weight *= SQ_QUERY_CF_SHARE;
 
     rec_status s = score_plain(mem->view, &b->p->member[m], run, &b->member[m], err);
     if (s == REC_OK) s = add_part(b, weight, mem->is_content, err);
@@ -377,6 +377,119 @@ static void hush_weightless(blend *b) {
         if (!(b->desc[k].weight > 0)) b->desc[k].weight = 1;
 }
 
+/* ---- weights that training found --------------------------------------------------------------------- */
+
+/* I1 of sq_gate.c: as a batch would list them. */
+static rec_status list_part(const blend *b, size_t k, gate_list *out, rec_err *err) {
+    topk best = {0};
+    const sq_view *v = b->v;
+    const float *score = b->part[k];
+    const bitmap *seen = &b->p->seen;
+    size_t cap = GATE_LIST + bitmap_count(seen);
+    memset(out, 0, sizeof *out);
+    rec_status s = topk_init(&best, GATE_LIST, err);
+    for (uint32_t at = 0; s == REC_OK && at < b->out->n; at++) {
+        uint32_t item = v->tie_item[at];
+        if (isfinite(score[item]) && !bitmap_has(seen, item))
+            topk_push(&best, -score[item], at);
+    }
+    if (s == REC_OK) topk_sort(&best);
+    out->item = rec_array(cap, sizeof *out->item);
+    out->score = rec_array(cap, sizeof *out->score);
+    if (s == REC_OK && (!out->item || !out->score)) s = rec_nomem(err);
+    for (; s == REC_OK && out->n < best.n; out->n++) {
+        out->item[out->n] = v->tie_item[best.a[out->n].id];
+        out->score[out->n] = -best.a[out->n].value;
+    }
+    for (uint32_t i = 0; out->n && i < b->out->n; i++) {
+        if (!bitmap_has(seen, i) || !isfinite(score[i]) ||
+            score[i] < out->score[out->n - 1])
+            continue;
+        out->item[out->n + out->n_had] = i;
+        out->score[out->n + out->n_had++] = score[i];
+    }
+    topk_clear(&best);
+    return s;
+}
+
+/* Every item by its own scores, and how far the collaborative members are leaned on. */
+static void score_all(blend *b, const gate_ask *ask) {
+    double w[HYBRID_MAX_MEMBERS];
+    for (uint32_t i = 0; i < b->out->n; i++) {
+        double sum = 0, cf = 0;
+        gate_weights(b->v->gate, ask, i, w);
+        for (size_t k = 0; k < b->n_part; k++) {
+            double share = k < ask->n_member ? w[k] : ask->extra[0];
+            const gate_scale *scale = &ask->scale[k];
+            if (!(share > 0) || !isfinite(b->part[k][i])) continue;
+            sum += share * ((double)b->part[k][i] - scale->mean) * scale->factor;
+            if (k < ask->n_member && !b->v->member[k].is_content) cf += share;
+        }
+        b->out->score[i] = isfinite((float)sum) ? (float)sum : 0;
+        b->out->gate[i] = (float)cf;
+    }
+}
+
+/* Candidates get the score of the blend; what is none goes below them. */
+static rec_status place_candidates(blend *b, const gate_found *f, rec_err *err) {
+    bitmap named = {0};
+    float lowest = INFINITY, highest = -INFINITY;
+    rec_status s = bitmap_init(&named, b->out->n, false, err);
+    for (size_t c = 0; s == REC_OK && c < f->n; c++) {
+        bitmap_set(&named, f->item[c]);
+        lowest = fminf(lowest, f->score[c]);
+    }
+    for (uint32_t i = 0; s == REC_OK && i < b->out->n; i++)
+        if (!bitmap_has(&named, i)) highest = fmaxf(highest, b->out->score[i]);
+    for (uint32_t i = 0; s == REC_OK && f->n && i < b->out->n; i++)
+        if (!bitmap_has(&named, i))
+            b->out->score[i] += lowest - highest - (float)FALLBACK_DROP;
+    for (size_t c = 0; s == REC_OK && c < f->n; c++)
+        b->out->score[f->item[c]] = f->score[c];
+    bitmap_clear(&named);
+    return s;
+}
+
+/* The question of a gate; list[HYBRID_MAX_MEMBERS + 1] and prior are the caller's, *n lists are to be freed. */
+static rec_status ask_gate(blend *b, gate_list *list, size_t *n, double *prior,
+                           gate_ask *ask, rec_err *err) {
+    rec_status s = REC_OK;
+    for (*n = 0; *n < b->n_part && s == REC_OK; ++*n)
+        s = list_part(b, *n, &list[*n], err);
+    if (s != REC_OK) return s;
+    sq_gate_ask(b->v, b->p, list, prior, has_request(&b->p->who), ask);
+    ask->n_extra = b->n_part - b->v->n_member;
+    ask->extra[0] = LEXICAL_SHARE;
+    gate_prepare(ask);
+    return REC_OK;
+}
+
+static rec_status blend_gated(blend *b, rec_err *err) {
+    gate_list list[HYBRID_MAX_MEMBERS + 1];
+    double prior[HYBRID_MAX_MEMBERS];
+    gate_found found = {0};
+    gate_ask ask;
+    size_t n;
+    rec_status s = ask_gate(b, list, &n, prior, &ask, err);
+    if (s == REC_OK) s = gate_blend(b->v->gate, &ask, &found, err);
+    if (s == REC_OK) score_all(b, &ask);
+    if (s == REC_OK) s = place_candidates(b, &found, err);
+    gate_found_clear(&found);
+    sq_gate_free(list, n);
+    return s;
+}
+
+static rec_status gate_of(blend *b, uint32_t item, double *w, rec_err *err) {
+    gate_list list[HYBRID_MAX_MEMBERS + 1];
+    double prior[HYBRID_MAX_MEMBERS];
+    gate_ask ask;
+    size_t n;
+    rec_status s = ask_gate(b, list, &n, prior, &ask, err);
+    if (s == REC_OK) gate_weights(b->v->gate, &ask, item, w);
+    sq_gate_free(list, n);
+    return s;
+}
+
 static rec_status blend_parts(blend *b, rec_err *err) {
     bitmap said = {0};
     hybrid_blend_args args = {
@@ -384,8 +497,12 @@ static rec_status blend_parts(blend *b, rec_err *err) {
     rec_status s = bitmap_init(&said, b->out->n, false, err);
     for (size_t i = 0; s == REC_OK && i < b->out->n; i++)
         if (describe(b, i)) bitmap_set(&said, i);
-    hush_weightless(b);
-    if (s == REC_OK) s = hybrid_blend(&args, b->out->score, b->out->gate, err);
+    if (s == REC_OK && b->v->gate) {
+        s = blend_gated(b, err);
+    } else if (s == REC_OK) {
+        hush_weightless(b);
+        s = hybrid_blend(&args, b->out->score, b->out->gate, err);
+    }
     if (s == REC_OK) place_silent(b, &said);
     bitmap_clear(&said);
     return s;
@@ -446,16 +563,21 @@ static rec_status lean_on_examples(sq_view *v, const sq_profile *p, sq_scores *o
     return s;
 }
 
+/* Parts of all members and of the sentence; b->v, p and out are set. */
+static rec_status score_members(blend *b, rec_run *run, rec_err *err) {
+    rec_status s = scores_init(b->out, catalog_n_items(b->v->items), true, err);
+    if (s != REC_OK) return s;
+    b->member = rec_zeros(b->v->n_member, sizeof *b->member);
+    if (!b->member) s = rec_nomem(err);
+    for (size_t m = 0; m < b->v->n_member && s == REC_OK; m++)
+        s = score_member(b, m, run, err);
+    return s == REC_OK ? add_lexical(b, err) : s;
+}
+
 static rec_status score_hybrid(sq_view *v, const sq_profile *p, rec_run *run,
                                sq_scores *out, rec_err *err) {
     blend b = {.v = v, .p = p, .out = out};
-    rec_status s = scores_init(out, catalog_n_items(v->items), true, err);
-    if (s != REC_OK) return s;
-    b.member = rec_zeros(v->n_member, sizeof *b.member);
-    if (!b.member) s = rec_nomem(err);
-    for (size_t m = 0; m < v->n_member && s == REC_OK; m++)
-        s = score_member(&b, m, run, err);
-    if (s == REC_OK) s = add_lexical(&b, err);
+    rec_status s = score_members(&b, run, err);
     if (s == REC_OK) s = blend_parts(&b, err);
     blend_clear(&b);
     if (s != REC_OK) sq_scores_clear(out);
@@ -526,21 +648,44 @@ static rec_status explain_model(sq_view *v, const sq_profile *p, uint32_t item,
     return s;
 }
 
+static rec_status explain_member(sq_view *v, const sq_profile *p, size_t m,
+                                 uint32_t item, double weight, explain_fn fn, void *ctx,
+                                 rec_err *err) {
+    uint32_t j = v->member[m].item[item];
+    relay r = {.v = v,
+               .fn = fn,
+               .ctx = ctx,
+               .weight = weight,
+               .is_member = true,
+               .from = v->member[m].view};
+    if (j == KEYS_NONE) return REC_OK;
+    return sq_explain(v->member[m].view, &p->member[m], j, relay_part, &r, err);
+}
+
+/* How far each member is leaned on for this user, item and question: kind "member". */
+static rec_status explain_gate(sq_view *v, const sq_profile *p, uint32_t item,
+                               double *w, explain_fn fn, void *ctx, rec_err *err) {
+    sq_scores scores;
+    blend b = {.v = v, .p = p, .out = &scores};
+    rec_status s = score_members(&b, NULL, err);
+    if (s == REC_OK) s = gate_of(&b, item, w, err);
+    for (size_t m = 0; m < v->n_member && s == REC_OK; m++)
+        s = fn(ctx, "member", KEYS_NONE, v->member[m].label, strlen(v->member[m].label),
+               w[m], err);
+    blend_clear(&b);
+    sq_scores_clear(&scores);
+    return s;
+}
+
 rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn fn,
                       void *ctx, rec_err *err) {
+    double w[HYBRID_MAX_MEMBERS];
     rec_status s = sq_view_require_trained(v, err);
     if (s != REC_OK || !v->n_member)
         return s == REC_OK ? explain_model(v, p, item, fn, ctx, err) : s;
-    for (size_t m = 0; m < v->n_member && s == REC_OK; m++) {
-        uint32_t j = v->member[m].item[item];
-        relay r = {.v = v,
-                   .fn = fn,
-                   .ctx = ctx,
-                   .weight = v->member[m].weight,
-                   .is_member = true,
-                   .from = v->member[m].view};
-        if (j != KEYS_NONE)
-            s = sq_explain(v->member[m].view, &p->member[m], j, relay_part, &r, err);
-    }
+    for (size_t m = 0; m < v->n_member; m++) w[m] = v->member[m].weight;
+    if (v->gate) s = explain_gate(v, p, item, w, fn, ctx, err);
+    for (size_t m = 0; m < v->n_member && s == REC_OK; m++)
+        s = explain_member(v, p, m, item, w[m], fn, ctx, err);
     return s;
 }

@@ -54,6 +54,9 @@ typedef struct training {
     const char *keep_if; /* borrowed; the metric of the verdict */
     sq_verdict verdict;
     bool is_judged;
+    hybrid_gate gate; /* of a hybrid whose weights are found */
+    sq_gate_items gate_items;
+    bool has_gate;
 } training;
 
 static void training_clear(training *t) {
@@ -65,6 +68,7 @@ static void training_clear(training *t) {
     sq_embed_end(&t->outside);
     dataset_clear(&t->data);
     sq_interactions_clear(&t->rows);
+    sq_gate_items_clear(&t->gate_items);
     keyset_free(t->users);
     catalog_free(t->items);
     corpus_free(t->docs);
@@ -437,6 +441,17 @@ static rec_status lock_and_compare(training *t, rec_err *err) {
     return is_missing(s, err) || s == REC_OK ? refuse_changed(t, err) : s;
 }
 
+/* All that a hybrid stores. */
+static rec_status write_gate(training *t, rec_err *err) {
+    bytes_writer w = {0};
+    if (!t->has_gate)
+        return sq_exec(t->c->db, t->name, err,
+                       "DELETE FROM \"%w\".\"%w_data\" WHERE part = 'gate'", t->schema,
+                       t->name);
+    sq_gate_write(&t->cfg, &t->gate, &t->gate_items, &w);
+    return write_part(t, "gate", &w, err);
+}
+
 static rec_status write_all(training *t, rec_err *err) {
     double start = rec_seconds();
     sq_trained now = trained_of(t);
@@ -451,6 +466,7 @@ static rec_status write_all(training *t, rec_err *err) {
     if (s == REC_OK) s = sq_previous_write(&now, &t->previous, err);
     if (s == REC_OK && t->outside.c && t->cfg.ops == &content_ops)
         s = sq_embed_write(&t->outside, err);
+    if (s == REC_OK) s = write_gate(t, err);
     if (s == REC_OK && t->items) s = write_items(t, err);
     if (s == REC_OK && t->users) s = write_users(t, err);
     if (s == REC_OK) s = train_log_write(&t->log, &now, err);
@@ -566,6 +582,20 @@ static bool report_growth(const training *t, json *j) {
     return json_set(j, "incremental", g) && ok;
 }
 
+/* What each member weighs for a usual question. */
+static bool report_weights(const training *t, json *j) {
+    json *weights = json_new_object();
+    double w[HYBRID_MAX_MEMBERS];
+    bool ok = true;
+    memcpy(w, t->gate.bias, sizeof w);
+    gate_softmax(t->gate.n_member, w);
+    for (size_t m = 0; m < t->gate.n_member; m++)
+        ok = json_set(weights, t->cfg.member[m].label,
+                      json_new_number(floor(w[m] * 1000 + .5) / 1000)) &&
+             ok;
+    return json_set(j, "weights", weights) && ok;
+}
+
 static rec_status write_report(const training *t, bool is_trained, char **out,
                                rec_err *err) {
     json *j = json_new_object(), *seconds = json_new_object();
@@ -585,6 +615,7 @@ static rec_status write_report(const training *t, bool is_trained, char **out,
             ok = json_set(j, "undated", json_new_int((int64_t)t->rows.n_undated)) && ok;
     }
     if (t->previous.model) ok = report_growth(t, j) && ok;
+    if (t->has_gate) ok = report_weights(t, j) && ok;
     ok = json_set(seconds, "read", json_new_number(rounded(t->read_seconds))) && ok;
     ok = json_set(seconds, "fit", json_new_number(rounded(t->fit_seconds))) && ok;
     ok = json_set(seconds, "write", json_new_number(rounded(t->write_seconds))) && ok;
@@ -594,22 +625,47 @@ static rec_status write_report(const training *t, bool is_trained, char **out,
     return *out ? REC_OK : rec_nomem(err);
 }
 
-/* A hybrid has nothing of its own to fit; it answers once every member does. */
+static void watch(training *t) {
+    t->c->progress.name = t->name;
+    t->c->log = &t->log;
+    sq_run_init(t->c, &t->run, true);
+    t->run.log = train_log_add;
+}
+
+/* A hybrid answers once every member does. */
 static rec_status check_members(training *t, rec_err *err) {
     sq_view *v = NULL;
     char *name = sqlite3_mprintf("\"%w\".\"%w\"", t->schema, t->name);
     rec_status s = name ? sq_view_open(t->c, name, &v, err) : rec_nomem(err);
     sqlite3_free(name);
-    if (s == REC_OK) s = sq_view_require_trained(v, err);
+    for (size_t i = 0; s == REC_OK && i < v->n_member; i++)
+        s = sq_view_require_trained(v->member[i].view, err);
     sq_view_close(v);
     return s;
 }
 
+/* Nothing of its own to fit but the weights of its members, if they are to be found. */
+static rec_status compute_hybrid(training *t, rec_err *err) {
+    sq_copy *m = NULL;
+    t->data.now = t->liked_value = NAN;
+    rec_status s = check_members(t, err);
+    if (s != REC_OK || !sq_gate_is_fitted(&t->cfg)) return s;
+    char *name = sqlite3_mprintf("\"%w\".\"%w\"", t->schema, t->name);
+    double start = rec_seconds();
+    watch(t);
+    s = name ? sq_copy_read(t->c, NULL, name, &t->run, &m, err) : rec_nomem(err);
+    sqlite3_free(name);
+    unpin_snapshot(t);
+    t->read_seconds = rec_seconds() - start;
+    if (s == REC_OK) s = sq_gate_fit(m, NULL, &t->gate, &t->gate_items, &t->run, err);
+    t->fit_seconds = rec_seconds() - start - t->read_seconds;
+    t->has_gate = s == REC_OK;
+    sq_copy_close(m);
+    return s == REC_OK ? run_check(&t->run, err) : s;
+}
+
 static rec_status compute(training *t, const train_options *o, rec_err *err) {
-    t->c->progress.name = t->name;
-    t->c->log = &t->log;
-    sq_run_init(t->c, &t->run, true);
-    t->run.log = train_log_add;
+    watch(t);
     reach_outside(t);
     rec_status s = read_all(t, !o->is_full, err);
     if (s == REC_OK) s = fit(t, err);
@@ -649,12 +705,9 @@ static rec_status train(training *t, const char *name, const char *options,
     if (s == REC_OK && !fresh) s = judge(t, &o, err);
     if (s == REC_OK && (fresh || (t->is_judged && t->verdict.is_worse)))
         return write_report(t, false, report, err);
-    if (s == REC_OK && (t->cfg.ops->needs & MODEL_NEEDS_MEMBERS)) {
-        t->data.now = t->liked_value = NAN;
-        s = check_members(t, err);
-    } else if (s == REC_OK) {
-        s = compute(t, &o, err);
-    }
+    if (s == REC_OK)
+        s = t->cfg.ops->needs & MODEL_NEEDS_MEMBERS ? compute_hybrid(t, err)
+                                                    : compute(t, &o, err);
     unpin_snapshot(t);
     if (s == REC_OK) s = write_all(t, err);
     return s == REC_OK ? write_report(t, true, report, err) : s;

@@ -75,7 +75,7 @@ CREATE VIRTUAL TABLE m USING rec_model(algorithm=hybrid);
 CREATE VIRTUAL TABLE m USING rec_model(algorithm=hybrid, cf=taste);
 CREATE VIRTUAL TABLE m USING rec_model(algorithm=hybrid, cf=movies);
 CREATE VIRTUAL TABLE m USING rec_model(algorithm=hybrid, cf=m);
-CREATE VIRTUAL TABLE m USING rec_model(algorithm=hybrid, cf=taste, gate=learned);
+CREATE VIRTUAL TABLE m USING rec_model(algorithm=hybrid, cf=taste, gate=clever);
 CREATE VIRTUAL TABLE m USING rec_model(algorithm=als, interactions=ratings, user=user_id, item=movie_id, lexical=movies);
 -- names
 CREATE VIRTUAL TABLE score USING rec_model(algorithm=popularity, interactions=ratings, user=user_id, item=movie_id);

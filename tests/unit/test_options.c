@@ -39,8 +39,8 @@ static void test_messages(void) {
            "embedder=lsa(1) is out of range (2..1024)");
     refuse(&content_ops, "embedder", "lsa(12",
            "embedder=lsa(12 is not one of: lsa(2..1024)");
-    refuse(&hybrid_ops, "gate", "learned",
-           "gate=learned is not one of: weighted(0..1)");
+    refuse(&hybrid_ops, "gate", "rank",
+           "gate=rank is not one of: weighted, learned(0..1)");
     refuse(&hybrid_ops, "gate", "weighted(2)",
            "gate=weighted(2) is out of range (0..1)");
 }
