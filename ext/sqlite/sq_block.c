@@ -20,7 +20,7 @@
  *
  * Memory: a profile, two or three bitmaps and k entries a user, and the scores of one user a thread.
  */
-#include "sq.h"
+#include "sq_gate.h"
 
 #include <math.h>
 

@@ -10,7 +10,7 @@
 #ifndef REC_SQ_EVAL_H
 #define REC_SQ_EVAL_H
 
-#include "sq.h"
+#include "sq_gate.h"
 
 /* ---- sq_copy.c ------------------------------------------------------------------------------- */
 

@@ -13,7 +13,7 @@
  *
  * Cost: a batch of each member (sq_block.c), 8 bytes a candidate.
  */
-#include "sq.h"
+#include "sq_gate.h"
 
 #include <math.h>
 
@@ -64,27 +64,39 @@ static rec_status read_items(bytes_reader *r, sq_gate_items *out, rec_err *err) 
     return REC_OK;
 }
 
-rec_status sq_gate_read(const sq_view *v, const uint8_t *data, size_t n,
-                        hybrid_gate *out, sq_gate_items *items, bool *fits,
-                        rec_err *err) {
-    bytes_reader r = {.data = data, .n = n};
+static rec_status read_gate(const sq_view *v, bytes_reader *r, sq_stored_gate *out,
+                            rec_err *err) {
     const sq_model_cfg *cfg = &v->cfg;
+    const hybrid_gate *g = &out->gate;
     const char *kind = opt_text(&cfg->options, "gate");
-    rec_status s = gate_read(&r, out, err);
+    rec_status s = gate_read(r, &out->gate, err);
     if (s != REC_OK) return s;
-    *fits = out->n_member == cfg->n_member &&
-            out->is_learned == (strcmp(kind, "learned") == 0);
-    for (size_t m = 0; m < out->n_member; m++) {
+    bool fits =
+        g->n_member == cfg->n_member && g->is_learned == (strcmp(kind, "learned") == 0);
+    for (size_t m = 0; m < g->n_member; m++) {
         size_t n_label = 0;
-        const char *label = bytes_get_str(&r, &n_label);
+        const char *label = bytes_get_str(r, &n_label);
         if (!label) return rec_corrupt(err, "%s: part 'gate' is cut short", v->name);
-        *fits = *fits && n_label == strlen(cfg->member[m].label) &&
-                memcmp(label, cfg->member[m].label, n_label) == 0;
+        fits = fits && n_label == strlen(cfg->member[m].label) &&
+               memcmp(label, cfg->member[m].label, n_label) == 0;
     }
-    if (out->is_learned) s = read_items(&r, items, err);
-    if (s == REC_OK && (r.status != REC_OK || r.at != r.n))
+    if (g->is_learned) s = read_items(r, &out->items, err);
+    if (s == REC_OK && (r->status != REC_OK || r->at != r->n))
         s = rec_corrupt(err, "%s: part 'gate' has %zu bytes, its items say %zu",
-                        v->name, r.n, r.at);
+                        v->name, r->n, r->at);
+    out->fits = fits && s == REC_OK;
+    return s;
+}
+
+/* A hybrid that was trained with another kind of gate or other members has to be trained again. */
+rec_status sq_gate_load(const sq_view *v, sq_stored_gate *out, rec_err *err) {
+    uint8_t *data = NULL;
+    bytes_reader r = {0};
+    rec_status s =
+        sq_part_read(v->conn->db, v->schema, v->name, "gate", &data, &r.n, err);
+    r.data = data;
+    if (s == REC_OK && data) s = read_gate(v, &r, out, err);
+    rec_free(data);
     return s;
 }
 

@@ -23,7 +23,7 @@
  * I4. What <name>_data says is checked against itself before use: counts agree, names are those of CREATE.
  */
 #include "../rec.h"
-#include "sq.h"
+#include "sq_gate.h"
 
 #include <math.h>
 
@@ -41,9 +41,7 @@ struct sq_loaded {
     double now, liked_value, trained_at;
     int64_t trained_rows;
     bool is_extended;
-    hybrid_gate gate; /* of a hybrid, if has_gate */
-    bool has_gate;
-    sq_gate_items gate_items;
+    sq_stored_gate gate; /* of a hybrid */
 };
 
 /* ---- what is stored ------------------------------------------------------------------------------- */
@@ -57,7 +55,7 @@ static void loaded_unref(sq_loaded *l) {
     keyset_free(l->items);
     keyset_free(l->users);
     rec_free(l->user_hash);
-    sq_gate_items_clear(&l->gate_items);
+    sq_gate_items_clear(&l->gate.items);
     rec_free(l);
 }
 
@@ -170,18 +168,6 @@ static rec_status load_state(const sq_view *v, sq_loaded *l, rec_err *err) {
     return s;
 }
 
-/* A hybrid that was trained with other weights or other members has to be trained again. */
-static rec_status load_gate(const sq_view *v, sq_loaded *l, rec_err *err) {
-    size_t n;
-    uint8_t *data = NULL;
-    rec_status s =
-        sq_part_read(v->conn->db, v->schema, v->name, "gate", &data, &n, err);
-    if (s == REC_OK && data)
-        s = sq_gate_read(v, data, n, &l->gate, &l->gate_items, &l->has_gate, err);
-    rec_free(data);
-    return s;
-}
-
 static rec_status load(sq_view *v, rec_err *err) {
     sq_loaded *l = rec_zeros(1, sizeof *l);
     if (!l) return rec_nomem(err);
@@ -190,7 +176,7 @@ static rec_status load(sq_view *v, rec_err *err) {
     v->loaded = l;
     rec_status s = load_state(v, l, err);
     if (s == REC_OK && l->trained_at > 0 && sq_gate_is_fitted(&v->cfg))
-        return load_gate(v, l, err);
+        return sq_gate_load(v, &l->gate, err);
     if (s != REC_OK || l->trained_at == 0 || !v->cfg.ops->load) return s;
     s = load_model(v, "model", v->cfg.ops, &l->model, err);
     if (s == REC_OK)
@@ -567,8 +553,8 @@ static rec_status fill_view(sq_view *v, rec_run *run, rec_err *err) {
         if (s == REC_OK) s = map_members(v, err);
     }
     sq_view_close(same);
-    if (s == REC_OK && v->loaded->has_gate)
-        s = sq_gate_use(v, &v->loaded->gate, &v->loaded->gate_items, err);
+    if (s == REC_OK && v->loaded->gate.fits)
+        s = sq_gate_use(v, &v->loaded->gate.gate, &v->loaded->gate.items, err);
     return s;
 }
 

@@ -21,7 +21,7 @@
  *
  * Cost: one pass of the model over its items, plus O(n) a member.
  */
-#include "sq.h"
+#include "sq_gate.h"
 
 #include <math.h>
 

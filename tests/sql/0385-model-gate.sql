@@ -3,8 +3,8 @@ CREATE TABLE shop(item INTEGER PRIMARY KEY, name TEXT, kind TEXT);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
 INSERT INTO shop SELECT i, 'thing ' || i, 'kind' || (i % 6) FROM n;
 CREATE TABLE bought(who INTEGER, item INTEGER, at INTEGER);
-WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1999)
-INSERT INTO bought SELECT i % 100, 1 + ((i % 100) * 7 + (i / 100) * (i / 100 + i % 100) % 13) % 300, i FROM n;
+WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)
+INSERT INTO bought SELECT i % 50, 1 + ((i % 50) * 7 + (i / 50) * (i / 50 + i % 50) % 13) % 300, i FROM n;
 CREATE VIRTUAL TABLE near USING rec_model(algorithm=itemknn, interactions=bought, user=who, item=item, time=at, items=shop, title=name);
 CREATE VIRTUAL TABLE flat USING rec_model(algorithm=graph, filter=linear, interactions=bought, user=who, item=item, time=at, items=shop);
 CREATE VIRTUAL TABLE top USING rec_model(algorithm=popularity, interactions=bought, user=who, item=item, time=at, items=shop);
