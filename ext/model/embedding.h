@@ -14,15 +14,20 @@
 typedef struct embedding { /* first member of its owners' structs */
     rec_model base;
     like_rule likes;
-    mat vectors;   /* n_items x factors; an item that nothing is known of is 0 */
-    float *length; /* [n_items] of each vector; owned */
+    mat vectors; /* n_items x (factors + 1): of unit length, then what popularity adds */
+    float *length; /* [n_items] of each vector as it was trained; owned */
     size_t cap_length;
 } embedding;
 /* An owner's struct of nbyte, all 0; NULL and err when there is no memory. */
 void *embedding_new(const rec_model_ops *ops, size_t nbyte, rec_err *err);
 void embedding_clear(embedding *e);
-/* Lengths of the vectors from row `from` on; to be called when rows have changed. */
+/* Trained vectors z become the model's; z is emptied. */
+rec_status embedding_take(embedding *e, mat *z, const liked *l, double popularity,
+                          rec_err *err);
+/* Rows from `from` on hold vectors of any length, which become unit vectors and lengths. */
 rec_status embedding_measure(embedding *e, size_t from, rec_err *err);
+void embedding_vector(const embedding *e, uint32_t item, float *z); /* as trained */
+float embedding_prior(double popularity, uint32_t degree);
 uint32_t embedding_n_items(const rec_model *m);
 bool embedding_knows(const rec_model *m, const model_query *q);
 rec_status embedding_score(const rec_model *m, const model_query *q,
@@ -65,7 +70,7 @@ typedef struct
 typedef struct embedding_fit_args {
     const liked *likes;
     const model_options
-        *options; /* factors epochs rate temperature targets batch decay */
+        *options; /* factors epochs rate temperature targets batch popularity decay */
     const char *phase;
     uint64_t seed;
     bool is_warm; /* parameters come from an earlier model: fewer and smaller steps */
@@ -87,13 +92,14 @@ rec_status embedding_fit(const rec_model_ops *ops, size_t nbyte, embedding_fit_i
     {"temperature", OPT_REAL, .01, 10, temperature, NULL, "cosines are divided by it; lower looks at harder counterexamples"}, \
     {"targets", OPT_REAL, .01, .9, targets, NULL, "share of a history that is predicted from the rest"}, \
     {"batch", OPT_INT, 16, 2048, batch, NULL, "users in a step, at most"}, \
+    {"popularity", OPT_REAL, 0, 10, ".1", NULL, "times log(1 + likes) of an item, added to its cosine"}, \
     {"decay", OPT_REAL, 0, 100, "0", NULL, "of vectors in a step, times the learning rate"}
 // clang-format on
 
 // clang-format off
 #define EMBEDDING_TUNE \
     {"factors", "64|128", NULL}, {"epochs", "20|40|80", NULL}, {"rate", "log .002 .05", NULL}, \
-    {"temperature", "log .05 .2", NULL}, {"targets", "lin .1 .6", NULL}, {"batch", "256|512|1024|2048", NULL}
+    {"temperature", "log .05 .2", NULL}, {"popularity", "lin 0 .2", NULL}, {"targets", "lin .1 .6", NULL}, {"batch", "256|512|1024|2048", NULL}
 // clang-format on
 
 #endif

@@ -41,7 +41,7 @@
 
 #include <math.h>
 
-#define GCN_VERSION     1
+#define GCN_VERSION     2
 #define GCN_MAX_LAYERS  9
 #define GCN_INIT_LENGTH .8
 #define GCN_INVERT      12 /* rounds of Richardson's iteration */
@@ -69,6 +69,7 @@ typedef struct gcn_fit {
     mat z, slope;
     mat target; /* warm start: z as the previous model had them */
     int rounds;
+    double popularity;
     rec_run *run;
 } gcn_fit;
 
@@ -194,14 +195,13 @@ static rec_status gcn_backward(void *ctx, const embedding_batch *b, nn_grad *g,
 /* e <- e + w (z - (I + S + ...) e), w = 2 / (least + largest eigenvalue). */
 static rec_status start_from(gcn_fit *f, const model_fit_args *a, rec_err *err) {
     const embedding *from = (const embedding *)a->previous;
-    size_t nbyte = f->z.dim * sizeof(float);
     float w = 2.f / (float)(f->rounds + 2);
     rec_status st = mat_init(&f->target, f->z.n_rows, f->z.dim, err);
     for (uint32_t i = 0; !st && i < f->z.n_rows; i++) {
         uint32_t was = model_previous_item(a, i);
         if (was == KEYS_NONE || !(from->length[was] > 0)) continue;
-        memcpy(mat_row(&f->target, i), mat_row(&from->vectors, was), nbyte);
-        memcpy(mat_row(&f->items.w, i), mat_row(&from->vectors, was), nbyte);
+        embedding_vector(from, was, mat_row(&f->target, i));
+        embedding_vector(from, was, mat_row(&f->items.w, i));
     }
     for (int k = 0; !st && k < GCN_INVERT; k++) {
         st = propagate(f, &f->items.w, &f->z, err);
@@ -233,19 +233,16 @@ static rec_status prepare(gcn_fit *f, const model_fit_args *a, const liked *l,
 static bool has_earlier(const model_fit_args *a) {
     const lightgcn *p = (const lightgcn *)a->previous;
     uint32_t dim = (uint32_t)opt_num(a->options, "factors");
-    return p && p->e.base.ops == &lightgcn_ops && p->e.vectors.dim == dim;
+    return p && p->e.base.ops == &lightgcn_ops && p->e.vectors.dim == dim + 1;
 }
 
 /* The trained vectors move into the model (I3). */
 static rec_status keep_vectors(lightgcn *m, gcn_fit *f, const liked *l, rec_err *err) {
     rec_status st = propagate(f, &f->items.w, &f->z, err);
     if (st) return st;
-    m->e.vectors = f->z;
-    f->z = (mat){0};
     for (uint32_t i = 0; i < l->n_items; i++)
-        if (!l->degree[i])
-            memset(mat_row(&m->e.vectors, i), 0, m->e.vectors.dim * sizeof(float));
-    return embedding_measure(&m->e, 0, err);
+        if (!l->degree[i]) memset(mat_row(&f->z, i), 0, f->z.dim * sizeof(float));
+    return embedding_take(&m->e, &f->z, l, f->popularity, err);
 }
 
 static rec_status fit_into(rec_model *model, const model_fit_args *a, const liked *l,
@@ -253,7 +250,9 @@ static rec_status fit_into(rec_model *model, const model_fit_args *a, const like
     lightgcn *m = (lightgcn *)model;
     m->layers = (uint32_t)opt_num(a->options, "layers");
     bool is_warm = has_earlier(a);
-    gcn_fit f = {.rounds = (int)(m->layers - 1) / 2, .run = a->run};
+    gcn_fit f = {.rounds = (int)(m->layers - 1) / 2,
+                 .popularity = opt_num(a->options, "popularity"),
+                 .run = a->run};
     embedding_net net = {&f, gcn_forward, gcn_backward};
     embedding_fit_args args = {.likes = l,
                                .options = a->options,

@@ -3,7 +3,7 @@
  *     item     id ---------------------- e_i  \
  *              text=, facets= --lsa--> t_i     > z_i = e_i + W2 gelu(W1 t_i + b1) + b2
  *                                             /
- *     user     likes ------------> x_u = sum_j s_j z_j           score = cos(x_u, z_i)
+ *     user     likes ------------> x_u = sum_j s_j z_j           score = cos(x_u, z_i) + b_i
  *
  * (Covington and others 2016 for the history as the user's features; Yi and others 2019 for in-batch
  * softmax with log q). Training is embedding_fit.c's. The user tower has no numbers of its own, so a
@@ -29,7 +29,7 @@
 
 #include <math.h>
 
-#define TOWER_VERSION     1
+#define TOWER_VERSION     2
 #define TOWER_WORDS       64 /* dimensions of the space of words */
 #define TOWER_HIDDEN      128
 #define TOWER_INIT_LENGTH .8
@@ -164,7 +164,8 @@ static rec_status tower_backward(void *ctx, const embedding_batch *b, nn_grad *g
 static const two_tower *earlier(const model_fit_args *a) {
     const two_tower *p = (const two_tower *)a->previous;
     uint32_t dim = (uint32_t)opt_num(a->options, "factors");
-    if (!p || p->e.base.ops != &two_tower_ops || p->e.vectors.dim != dim) return NULL;
+    if (!p || p->e.base.ops != &two_tower_ops || p->e.vectors.dim != dim + 1)
+        return NULL;
     return (a->data->docs != NULL) == (p->language != NULL) ? p : NULL;
 }
 
@@ -213,7 +214,7 @@ static rec_status start_from(tower_fit *f, const model_fit_args *a, rec_err *err
         uint32_t was = model_previous_item(a, i);
         bool is_known = was != KEYS_NONE && from->length[was] > 0;
         if (is_known)
-            memcpy(row, mat_row(&from->vectors, was), dim * sizeof *row);
+            embedding_vector(from, was, row);
         else if (f->m->language)
             memset(row, 0, dim * sizeof *row);
         if (!f->m->language || !is_known) continue;
@@ -241,12 +242,14 @@ static rec_status prepare(tower_fit *f, const model_fit_args *a, const two_tower
 
 #define TOWER_BLOCK 1024 /* items whose features are computed at once */
 
-/* Vectors of rows [from, n) are the features of texts rows 0.., added to what stands there. */
-static rec_status add_features(two_tower *m, const mat *texts, const uint32_t *which,
-                               size_t from, rec_err *err) {
+/* Rows of z from `from` on: the features of texts rows which[0..] (NULL: 0, 1, ..) are added to the numbers that
+ * are vectors. */
+static rec_status add_features(const two_tower *m, const mat *texts,
+                               const uint32_t *which, mat *z, size_t from,
+                               rec_err *err) {
     feature_pass p = {0};
     rec_status st = REC_OK;
-    size_t n = m->e.vectors.n_rows - from;
+    size_t n = z->n_rows - from;
     uint32_t item[TOWER_BLOCK];
     for (size_t at = 0; !st && at < n; at += TOWER_BLOCK) {
         size_t n_block = n - at < TOWER_BLOCK ? n - at : TOWER_BLOCK;
@@ -254,23 +257,23 @@ static rec_status add_features(two_tower *m, const mat *texts, const uint32_t *w
             item[k] = which ? which[at + k] : (uint32_t)(at + k);
         st = features_of(m, texts, item, n_block, &p, err);
         for (size_t k = 0; !st && k < n_block; k++)
-            vec_kernels()->axpy(mat_row(&m->e.vectors, from + at + k), 1,
-                                p.out + k * m->out.n_out, m->out.n_out);
+            vec_kernels()->axpy(mat_row(z, from + at + k), 1, p.out + k * m->out.n_out,
+                                m->out.n_out);
     }
     pass_clear(&p);
     return st;
 }
 
 /* The trained vectors move into the model (I3). */
-static rec_status keep_vectors(tower_fit *f, const liked *l, rec_err *err) {
+static rec_status keep_vectors(tower_fit *f, const liked *l, double popularity,
+                               rec_err *err) {
     two_tower *m = f->m;
-    m->e.vectors = f->ids.w;
-    f->ids.w = (mat){0};
+    mat *z = &f->ids.w;
+    rec_status st = REC_OK;
     for (uint32_t i = 0; i < l->n_items; i++)
-        if (!l->degree[i])
-            memset(mat_row(&m->e.vectors, i), 0, m->e.vectors.dim * sizeof(float));
-    rec_status st = m->language ? add_features(m, &f->texts, NULL, 0, err) : REC_OK;
-    return st ? st : embedding_measure(&m->e, 0, err);
+        if (!l->degree[i]) memset(mat_row(z, i), 0, z->dim * sizeof(float));
+    if (m->language) st = add_features(m, &f->texts, NULL, z, 0, err);
+    return st ? st : embedding_take(&m->e, z, l, popularity, err);
 }
 
 static rec_status fit_into(rec_model *model, const model_fit_args *a, const liked *l,
@@ -290,7 +293,7 @@ static rec_status fit_into(rec_model *model, const model_fit_args *a, const like
                                .run = a->run};
     rec_status st = prepare(&f, a, from, err);
     if (!st) st = embedding_train(&args, &net, err);
-    if (!st) st = keep_vectors(&f, l, err);
+    if (!st) st = keep_vectors(&f, l, opt_num(a->options, "popularity"), err);
     fit_clear(&f);
     return st;
 }
@@ -317,7 +320,7 @@ static rec_status tower_extend(rec_model *model, const corpus *docs,
             if (which[i] >= n_text) n_text = (size_t)which[i] + 1;
         st = lsa_embed_corpus(m->language, docs, &texts, err);
         if (!st && texts.n_rows < n_text) st = mat_resize(&texts, n_text, err);
-        if (!st) st = add_features(m, &texts, which, before, err);
+        if (!st) st = add_features(m, &texts, which, &m->e.vectors, before, err);
     }
     mat_clear(&texts);
     if (!st) st = embedding_measure(&m->e, before, err);
@@ -350,7 +353,7 @@ static rec_status read_features(two_tower *m, bytes_reader *r, rec_err *err) {
     if (!st) st = nn_dense_read(r, &m->in, err);
     if (!st) st = nn_dense_read(r, &m->out, err);
     if (!st && (lsa_dim(m->language) != m->in.n_in || m->in.n_out != m->out.n_in ||
-                m->out.n_out != m->e.vectors.dim)) /* I2 */
+                m->out.n_out + 1 != m->e.vectors.dim)) /* I2 */
         st = rec_corrupt(err, "two_tower: layers of %u to %u and %u to %u for %u words",
                          m->in.n_in, m->in.n_out, m->out.n_in, m->out.n_out,
                          lsa_dim(m->language));
@@ -386,7 +389,7 @@ static size_t tower_nbyte(const rec_model *model) {
 
 // clang-format off
 static const model_option tower_options[] = {
-    EMBEDDING_OPTIONS("20", ".02", ".1", ".4", "1024"),
+    EMBEDDING_OPTIONS("15", ".02", ".1", ".4", "256"),
     {"id_dropout", OPT_REAL, 0, .9, ".2", NULL, "with text= or facets=: share of the items that a step meets without their id"},
 };
 // clang-format on

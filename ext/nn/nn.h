@@ -150,6 +150,7 @@ typedef struct nn_sampled_args {
     const float
         *log_q;  /* [m] log of the chance that the column was sampled; NULL = 0 */
     float *loss; /* [n] */
+    const float *prior; /* [m] added to the logits of every row; NULL = 0 */
 } nn_sampled_args;
 rec_status nn_sampled_softmax(const nn_sampled_args *a, rec_run *run, rec_err *err);
 

@@ -136,6 +136,7 @@ static rec_status sampled_rows(void *ctx, size_t begin, size_t end, int worker,
         size_t from = a->ptr[i], n_right = a->ptr[i + 1] - from;
         float *own = n_right <= SAMPLED_KEEP ? keep : rec_array(n_right, sizeof *own);
         if (!own) return rec_nomem(err);
+        for (size_t c = 0; a->prior && c < m; c++) s[c] += a->prior[c];
         for (size_t e = 0; e < n_right; e++) own[e] = s[a->col[from + e]];
         for (size_t c = 0; a->log_q && c < m; c++) s[c] -= a->log_q[c];
         for (size_t e = 0; e < n_right; e++) s[a->col[from + e]] = -INFINITY;

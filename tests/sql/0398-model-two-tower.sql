@@ -15,7 +15,7 @@ SELECT count(*), count(loss), min(epoch), max(epoch) FROM ids_log;
 -- what each did not play: first what their kind plays
 SELECT user, item FROM ids WHERE k = 1 AND seen = 0 ORDER BY user;
 SELECT user, item FROM both WHERE k = 1 AND seen = 0 ORDER BY user;
-SELECT key FROM rec_explain('both', 'ann', 4) ORDER BY key;
+SELECT kind, key FROM rec_explain('both', 'ann', 4) ORDER BY kind, key;
 SELECT abs((SELECT sum(weight) FROM rec_explain('both', 'ann', 4)) - rec_cf_score('both', 'ann', 4)) < 1e-4;
 SELECT item > 10 FROM rec_similar('both', 11, 1);
 -- items of a second ago are known by their words, where there are words

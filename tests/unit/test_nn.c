@@ -160,7 +160,8 @@ static double loss_value(void *ctx) {
     rec_err err = {0};
     memcpy(t->s, t->x, sizeof t->s);
     if (t->is_sampled) {
-        nn_sampled_args a = {t->s, 2, M, t->ptr, t->col, t->weight, t->log_q, t->loss};
+        nn_sampled_args a = {t->s,      2,        M,       t->ptr, t->col,
+                             t->weight, t->log_q, t->loss, NULL};
         CHECK(!nn_sampled_softmax(&a, NULL, &err));
     } else {
         nn_softmax_args a = {t->s, 2, M, t->target, t->weight, t->loss};
@@ -212,11 +213,26 @@ static void test_losses(void) {
     for (int c = 0; c < M; c++) t.x[c] = c % 2 ? 1e30f : -1e30f;
     CHECK(isfinite(loss_value(&t)) && vec_is_finite(t.s, 2 * M));
     nn_sampled_args all = {
-        t.s, 1, 2, (size_t[]){0, 2}, (uint32_t[]){0, 1}, (float[]){1, 1}, NULL, t.loss};
+        t.s,  1,      2,   (size_t[]){0, 2}, (uint32_t[]){0, 1}, (float[]){1, 1},
+        NULL, t.loss, NULL};
     rec_err err = {0};
     t.s[0] = 3, t.s[1] = -2;
     CHECK(!nn_sampled_softmax(&all, NULL, &err));
     CHECK(t.s[0] == 0 && t.s[1] == 0 && fabsf(t.loss[0]) < 1e-6f);
+    /* A prior is as good as logits that hold it already. */
+    float held[] = {1, 2.5f, -1}, bare[] = {.5f, 2, 1}, prior[] = {.5f, .5f, -2}, loss;
+    nn_sampled_args one = {.logit = held,
+                           .n = 1,
+                           .m = 3,
+                           .ptr = (size_t[]){0, 1},
+                           .col = (uint32_t[]){1},
+                           .weight = (float[]){1},
+                           .loss = t.loss};
+    CHECK(!nn_sampled_softmax(&one, NULL, &err));
+    one.logit = bare, one.prior = prior, one.loss = &loss;
+    CHECK(!nn_sampled_softmax(&one, NULL, &err));
+    CHECK_NEAR(loss, t.loss[0], 1e-6);
+    for (int c = 0; c < 3; c++) CHECK_NEAR(bare[c], held[c], 1e-6);
 }
 
 /* The mean gradient over many samples, corrected by log q, is that of the whole softmax; without
@@ -237,7 +253,7 @@ static double sampled_bias(float sign) {
             logit[n] = (float)s[c];
             log_q[n++] = sign * logf(chance[c]);
         }
-        nn_sampled_args a = {logit, 1, n, ptr, &col, &weight, log_q, &loss};
+        nn_sampled_args a = {logit, 1, n, ptr, &col, &weight, log_q, &loss, NULL};
         CHECK(!nn_sampled_softmax(&a, NULL, &err));
         mean += exp((double)loss) * exp(s[0]) / 20000; /* e^s0 + wrong */
     }

@@ -233,18 +233,19 @@ static void test_layers(void) {
 static void test_direction(const subject *s) {
     dataset d;
     rec_err err = {0};
-    float x[8], out[60];
+    float x[9], out[60];
     vec_metric metric;
     CHECK(!make_groups(FEEDBACK_IMPLICIT, 40, 60, 3, &d, &err));
     rec_model *m = fit_model(s->ops, &d, s->set, NULL);
     const mat *v = m->ops->vectors(m, &metric);
+    CHECK(v->dim <= sizeof x / sizeof x[0]);
     model_query q = user_query(&d, 5);
     CHECK(!m->ops->direction(m, &q, x, &err));
     CHECK(!m->ops->score(m, &q, NULL, 60, out, &err));
     double scale = 0;
     for (size_t i = 0; i < 60; i++) {
-        double p = 0, norm = metric == METRIC_COSINE ? vec_norm(mat_row(v, i), 8) : 1;
-        for (size_t k = 0; k < 8; k++) p += (double)x[k] * mat_row(v, i)[k];
+        double p = 0, norm = metric == METRIC_COSINE ? vec_norm(mat_row(v, i), v->dim) : 1;
+        for (size_t k = 0; k < v->dim; k++) p += (double)x[k] * mat_row(v, i)[k];
         if (scale == 0 && fabs(out[i]) > .01) scale = p / norm / out[i];
         if (scale != 0) CHECK_NEAR(p / norm, scale * out[i], 1e-3 * fabs(scale));
     }
