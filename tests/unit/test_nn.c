@@ -220,7 +220,7 @@ static void test_losses(void) {
     CHECK(!nn_sampled_softmax(&all, NULL, &err));
     CHECK(t.s[0] == 0 && t.s[1] == 0 && fabsf(t.loss[0]) < 1e-6f);
     /* A prior is as good as logits that hold it already. */
-    float held[] = {1, 2.5f, -1}, bare[] = {.5f, 2, 1}, prior[] = {.5f, .5f, -2}, loss;
+    float held[] = {1, 2.5f, -1}, bare[] = {.5f, 2, 1}, prior[] = {.5f, .5f, -2}, again;
     nn_sampled_args one = {.logit = held,
                            .n = 1,
                            .m = 3,
@@ -229,9 +229,9 @@ static void test_losses(void) {
                            .weight = (float[]){1},
                            .loss = t.loss};
     CHECK(!nn_sampled_softmax(&one, NULL, &err));
-    one.logit = bare, one.prior = prior, one.loss = &loss;
+    one.logit = bare, one.prior = prior, one.loss = &again;
     CHECK(!nn_sampled_softmax(&one, NULL, &err));
-    CHECK_NEAR(loss, t.loss[0], 1e-6);
+    CHECK_NEAR(again, t.loss[0], 1e-6);
     for (int c = 0; c < 3; c++) CHECK_NEAR(bare[c], held[c], 1e-6);
 }
 
