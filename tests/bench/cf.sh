@@ -108,7 +108,7 @@ plays_models() { # plays_models <db> <table> <evaluate options>
     done
   done
 }
-# Made-up counts: check-ins with 1 + a heavy tail, and a fifth as many single visits by chance, so that a count of 1 is doubtful.
+# Made-up counts: check-ins of three visits and more, and a fifth as many single visits by chance: a count of 1 is doubtful.
 plays_case() {
   local at=$out/plays.db
   rm -f $at
@@ -116,7 +116,7 @@ plays_case() {
 ATTACH '$db' AS g;
 CREATE TABLE test AS SELECT * FROM g.test;
 CREATE TABLE plays(user INT, item INT, n INT);
-INSERT INTO plays SELECT user, item, 1 + 40 / (1 + (user * 7919 + item * 104729) % 97) FROM g.checkins;
+INSERT INTO plays SELECT user, item, 3 + 10 / (1 + (user * 7919 + item * 104729) % 17) FROM g.checkins;
 INSERT INTO plays SELECT user, item, 1 FROM (SELECT c.user, d.item FROM g.checkins c
   JOIN g.checkins d ON d.rowid = 1 + (c.rowid * 48271 % 810128) WHERE c.rowid % 5 = 0) AS x
   WHERE NOT EXISTS (SELECT 1 FROM g.test t WHERE t.user = x.user AND t.item = x.item)
