@@ -99,7 +99,8 @@ static rec_status half_piece(void *ctx, size_t begin, size_t end, int worker,
                                .weight = h->weight + from,
                                .target = h->target ? h->target + from : NULL,
                                .n = to - from,
-                               .lambda = h->lambda[i]};
+                               .lambda = h->lambda[i],
+                               .prior = h->prior ? mat_row(h->prior, i) : NULL};
         if (improves) {
             memcpy(x, mat_row(job->solved, i), dim * sizeof *x);
             x[dim] = job->bias ? job->bias[i] : 0;
@@ -224,6 +225,7 @@ typedef struct als_data {
     mat users;
     als_solver solver;
     int cg_steps;
+    als_features features;
 } als_data;
 
 static void data_clear(als_data *t) {
@@ -238,6 +240,7 @@ static void data_clear(als_data *t) {
     rec_free(t->loss);
     rec_free(t->user_bias);
     rec_free(t->user_spectrum);
+    als_features_clear(&t->features);
     mat_clear(&t->users);
 }
 
@@ -351,7 +354,7 @@ static rec_status data_init(als_data *t, als *m, const model_fit_args *a,
         t->item_lambda[i] =
             als_row_lambda(m, t->item_weight + t->item_ptr[i],
                            t->item_ptr[i + 1] - t->item_ptr[i], d->n_users);
-    return REC_OK;
+    return als_features_init(&t->features, m, t->item_ptr, a, err);
 }
 
 /* ---- training ------------------------------------------------------------------------------------ */
@@ -397,8 +400,20 @@ static double penalty(const mat *x, const float *bias, const float *lambda) {
     return sum;
 }
 
-static rec_status train_epoch(als *m, als_data *t, als_half_step step, rec_run *run,
-                              rec_err *err) {
+/* The items are drawn to what their features say of them: als_features.c. The items of the epoch before stand in
+ * the axes of the users. */
+static rec_status draw_items(als *m, als_data *t, als_half *items, rec_run *run,
+                             rec_err *err) {
+    if (!t->features.is_on || !(t->features.strength > 0)) return REC_OK;
+    rec_status st = als_features_fit(&t->features, m, run, err);
+    items->prior = &t->features.guess;
+    items->task.dense = true;
+    items->solver = ALS_CHOLESKY;
+    return st;
+}
+
+static rec_status train_epoch(als *m, als_data *t, als_half_step step, bool is_first,
+                              rec_run *run, rec_err *err) {
     als_half users = {.task = {.fixed = &m->items,
                                .bias = m->bias,
                                .spectrum = m->spectrum,
@@ -413,6 +428,7 @@ static rec_status train_epoch(als *m, als_data *t, als_half_step step, rec_run *
                       .solver = t->solver,
                       .cg_steps = t->cg_steps};
     bool improves = als_improves(t->solver);
+    bool turns = improves || t->features.is_on; /* the items with the users */
     als_half items = users;
     items.task.fixed = &t->users;
     items.task.bias = t->user_bias;
@@ -429,8 +445,9 @@ static rec_status train_epoch(als *m, als_data *t, als_half_step step, rec_run *
                             m->spectrum, run, err);
     if (!st) st = step(&users, &t->users, t->user_bias, t->loss, run, err);
     if (!st && !m->bias)
-        st = principal_axes(&t->users, improves ? &m->items : NULL, m->alpha0,
+        st = principal_axes(&t->users, turns ? &m->items : NULL, m->alpha0,
                             t->user_spectrum, run, err);
+    if (!st && !is_first) st = draw_items(m, t, &items, run, err);
     if (!st) st = step(&items, &m->items, m->bias, t->loss, run, err);
     return st;
 }
@@ -454,7 +471,8 @@ static rec_status train(als *m, als_data *t, const als_plan *plan,
     bool stop = false;
     run_progress(a->run, "als", 0);
     for (int e = 1; !st && !stop && e <= plan->epochs; e++) {
-        st = train_epoch(m, t, plan->step, a->run, err);
+        bool is_first = e == 1 && !als_starts_from(a);
+        st = train_epoch(m, t, plan->step, is_first, a->run, err);
         if (!st && !m->bias && (plan->watch || e == plan->epochs))
             st = principal_axes(&m->items, als_improves(t->solver) ? &t->users : NULL,
                                 m->alpha0, m->spectrum, a->run, err);
@@ -464,6 +482,11 @@ static rec_status train(als *m, als_data *t, const als_plan *plan,
         else
             log_epoch(m, t, a, e, start);
         run_progress(a->run, "als", (double)e / plan->epochs);
+    }
+    if (!st && t->features.is_on) {
+        st = als_features_fit(&t->features, m, a->run, err);
+        m->features_print = a->data->docs->column_print;
+        if (!st) als_features_fill(&t->features, m);
     }
     return st;
 }

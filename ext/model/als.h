@@ -20,6 +20,11 @@ typedef struct als {
     float *item_scale;      /* [n_items] owned: confidence per weight */
     float *bias;            /* [n_items] owned; NULL when implicit */
     mat items;              /* n_items x factors */
+    uint32_t n_trained;     /* items before extend */
+    float *
+        map; /* owned: (n_feature + 1) x (factors, and the bias): als_features.c; NULL: no features= */
+    uint32_t n_feature;
+    uint64_t features_print; /* of the vectors that the map is for */
 } als;
 
 static inline const als *als_self(const rec_model *m) {
@@ -72,6 +77,26 @@ void als_fetch_ahead(const als_task *t, const als_history *h, size_t j);
 double als_cg(const als_task *t, const als_history *h, int steps, als_scratch *s,
               float *x);
 double als_blocks(const als_task *t, const als_history *h, als_scratch *s, float *x);
+
+/* als_features.c: guesses at factors from what items are like. */
+typedef struct als_features { /* of a training */
+    bool is_on;
+    float strength;
+    mat rows;  /* n_items x (features, and a 1); zero rows: none known */
+    mat known; /* the same, times root */
+    mat guess; /* n_items x (factors, and the bias), times strength; no rows in the first epoch */
+    float *root;    /* owned: [n_items] root of c_i */
+    float *inverse; /* owned: of the ridge's left side */
+} als_features;
+rec_status als_features_init(als_features *f, const als *m, const size_t *item_ptr,
+                             const model_fit_args *a, rec_err *err);
+/* The map, and from it every guess, from the items as they are. */
+rec_status als_features_fit(als_features *f, als *m, rec_run *run, rec_err *err);
+/* Items without training rows get their guess. */
+void als_features_fill(const als_features *f, als *m);
+void als_features_clear(als_features *f);
+rec_status als_extend(rec_model *model, const corpus *docs, const catalog *items,
+                      const uint32_t *which, size_t n, rec_err *err);
 
 /* als_stop.c: how many epochs are best for rows that training does not see. */
 rec_status als_best_epochs(const model_fit_args *a, als_half_step step, int *epochs,

@@ -8,13 +8,14 @@
  * Invariants: those of als.c; als_check holds stored bytes against I2 and I3.
  *
  * Stored: u32 version, feedback, n_items, factors; f64 alpha0, extra, lambda, nu, user_scale, damping,
- * mean, deviation; f32 spectrum[factors], item_scale[n_items], explicit: bias[n_items]; mat items.
+ * mean, deviation; f32 spectrum[factors], item_scale[n_items], explicit: bias[n_items]; mat items;
+ * u32 features (0: none), u64 their print, f32 map[(features + 1) x (factors, explicit + 1)] (als_features.c).
  */
 #include "als.h"
 
 #include <math.h>
 
-#define ALS_VERSION    1
+#define ALS_VERSION    2
 #define ALS_MAX_RATING 1e31 /* signal.c refuses values beyond 1e30 */
 
 void als_close(rec_model *m) {
@@ -23,6 +24,7 @@ void als_close(rec_model *m) {
     rec_free(a->spectrum);
     rec_free(a->item_scale);
     rec_free(a->bias);
+    rec_free(a->map);
     mat_clear(&a->items);
     rec_free(a);
 }
@@ -36,7 +38,7 @@ als *als_new(feedback_kind feedback, uint32_t n_items, uint32_t factors, rec_err
     }
     m->base.ops = &als_ops;
     m->feedback = feedback;
-    m->n_items = n_items;
+    m->n_items = m->n_trained = n_items;
     m->factors = factors;
     m->deviation = 1;
     m->spectrum = rec_zeros(factors, sizeof *m->spectrum);
@@ -100,7 +102,7 @@ static rec_status fold_in(const als *m, const model_query *q, bool dense, als_us
     rec_status st = als_user_init(u, &task, q->n, err);
     if (st) return st;
     size_t n = read_history(m, q, u);
-    return als_user_solve(u, n, als_row_lambda(m, u->weight, n, m->n_items), err);
+    return als_user_solve(u, n, als_row_lambda(m, u->weight, n, m->n_trained), err);
 }
 
 static float finite_or(double x, double otherwise) {
@@ -253,6 +255,10 @@ static const lsa *als_language(const rec_model *m) {
 
 /* ---- stored form ---------------------------------------------------------------------------------- */
 
+static size_t als_n_map(const als *m) { /* unknowns of an item */
+    return (size_t)m->factors + (als_is_explicit(m) ? 1 : 0);
+}
+
 static rec_status als_save(const rec_model *model, bytes_writer *w, rec_err *err) {
     const als *m = als_self(model);
     const double number[] = {m->alpha0,     m->extra,   m->lambda, m->nu,
@@ -267,6 +273,10 @@ static rec_status als_save(const rec_model *model, bytes_writer *w, rec_err *err
     for (size_t i = 0; i < m->n_items; i++) bytes_put_f32(w, m->item_scale[i]);
     for (size_t i = 0; m->bias && i < m->n_items; i++) bytes_put_f32(w, m->bias[i]);
     mat_write(&m->items, w);
+    size_t n_map = m->map ? ((size_t)m->n_feature + 1) * als_n_map(m) : 0;
+    bytes_put_u32(w, m->map ? m->n_feature : 0);
+    bytes_put_u64(w, m->features_print);
+    for (size_t i = 0; i < n_map; i++) bytes_put_f32(w, m->map[i]);
     return w->status ? rec_nomem(err) : REC_OK;
 }
 
@@ -274,6 +284,21 @@ static bool all_finite(const float *x, size_t n, bool allow_negative) {
     for (size_t i = 0; i < n; i++)
         if (!isfinite(x[i]) || (!allow_negative && x[i] < 0)) return false;
     return true;
+}
+
+static rec_status read_map(als *m, bytes_reader *r, rec_err *err) {
+    m->n_feature = bytes_get_u32(r);
+    m->features_print = bytes_get_u64(r);
+    size_t n = ((size_t)m->n_feature + 1) * als_n_map(m);
+    if (r->status || m->n_feature > VEC_MAX_DIM ||
+        (m->n_feature && (r->n - r->at) / 4 < n))
+        return rec_corrupt(err, "als: a map of %u features", m->n_feature);
+    if (!m->n_feature) return REC_OK;
+    m->map = rec_array(n, sizeof *m->map);
+    if (!m->map) return rec_nomem(err);
+    for (size_t i = 0; i < n; i++) m->map[i] = bytes_get_f32(r);
+    if (all_finite(m->map, n, true)) return REC_OK;
+    return rec_corrupt(err, "als: the map of features is not finite");
 }
 
 static rec_status als_check(const rec_model *model, rec_err *err) {
@@ -313,7 +338,8 @@ static rec_status read_body(als *m, bytes_reader *r, rec_err *err) {
     if (r->status || m->items.n_rows != m->n_items || m->items.dim != m->factors)
         return rec_corrupt(err, "als: %zu x %u factors for %u items and %u factors",
                            m->items.n_rows, m->items.dim, m->n_items, m->factors);
-    return als_check(&m->base, err);
+    st = read_map(m, r, err);
+    return st ? st : als_check(&m->base, err);
 }
 
 static rec_status als_load(bytes_reader *r, rec_model **out, rec_err *err) {
@@ -355,6 +381,8 @@ static const model_option als_options[] = {
     {"damping", OPT_REAL, 0, 1e6, "2", NULL, "explicit: added to the penalty; rows with few ratings stay near the mean"},
     {"nu", OPT_REAL, 0, 2, "1", NULL, "implicit: penalty grows with (rows + alpha0 others)^nu"},
     {"user_scale", OPT_REAL, 0, 2, NULL, NULL, "implicit: confidences times (rows of the user)^-user_scale; default 0, sparse data .5"},
+    {"features", OPT_TEXT, 0, 0, NULL, NULL, "a content model: what its item vectors say of factors draws items with few rows there, and stands in for those without any"},
+    {"features_prior", OPT_REAL, 0, 1, "1", NULL, "features=: how far items with rows are drawn; 0: only those without"},
     {"item_scale", OPT_REAL, 0, 2, NULL, NULL, "implicit: confidences times (rows of the item)^-item_scale; default 0, sparse data .3"},
 };
 // clang-format on
@@ -383,6 +411,7 @@ const rec_model_ops als_ops = {
     .similar = als_similar,
     .explain = als_explain,
     .cold_score = als_cold_score,
+    .extend = als_extend,
     .language = als_language,
     .save = als_save,
     .load = als_load,

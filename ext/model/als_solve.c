@@ -234,6 +234,7 @@ static void build_dense(const als_task *t, const als_history *h, als_scratch *s,
         }
         spd->rank_k(s->system, n, ld, s->panel, rows);
     }
+    if (b && h->prior) spd->add(b, h->prior, h->lambda, dim);
     spd->chol(s->system, n, ld);
 }
 

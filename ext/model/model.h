@@ -396,6 +396,8 @@ typedef struct als_history {
     const float *weight, *target; /* target: explicit only */
     size_t n;
     float lambda; /* > 0 */
+    const float
+        *prior; /* [unknowns] x is drawn there; NULL: to 0. The task must be `dense` */
 } als_history;
 typedef struct als_scratch {
     float *panel, *system; /* owned */
@@ -431,6 +433,7 @@ typedef struct als_half {
     const uint32_t *row;          /* rows of task.fixed */
     const float *weight, *target; /* target: NULL when implicit */
     const float *lambda;          /* [n_rows] */
+    const mat *prior;             /* [n_rows] of als_history, or NULL */
     double alpha0;
 } als_half;
 typedef rec_status (*als_half_step)(const als_half *h, mat *solved, float *bias,

@@ -20,6 +20,7 @@
  *     sq_score     scores, explanations, similar items
  *     sq_allowed   rules, requests, rankings
  *     sq_embed     files and servers for embedders, and vectors kept
+ *     sq_features  item vectors of one model for another
  *     sq_fit       fitting, for a training and for models in memory only (sq_eval.h)
  *     sq_train     training, both ways
  *     sq_check     integrity-check and the other commands of a model
@@ -491,6 +492,9 @@ struct sq_view {
 /* 'model' or 'schema.model'. REC_RANGE if there is no such rec_model (names those there are); an untrained
  * model is opened too (view->model NULL). Close with sq_view_close. */
 rec_status sq_view_open(sq_conn *c, const char *name, sq_view **out, rec_err *err);
+/* A name as a definition in that schema has it. */
+rec_status sq_view_open_in(sq_conn *c, const char *in_schema, const char *name,
+                           sq_view **out, rec_err *err);
 void sq_view_close(sq_view *v);
 /* For cursors and auxdata, which live within one run of one statement: open into *held if it is NULL, else keep
  * *held until this connection writes something, also inside a write transaction (where sq_view_open reads
@@ -656,9 +660,8 @@ rec_status sq_fit_room(const char *name, const rec_model_ops *ops,
 
 /* ---- sq_embed.c: what embedders reach outside ------------------------------------------------------ */
 
-/* The parsed embedder=; n 0 for a model that has none. */
-void sq_embed_spec(const sq_model_cfg *cfg, embed_spec *out);
-unsigned sq_embed_needs(const sq_model_cfg *cfg); /* EMBED_* */
+void sq_embed_spec(const sq_model_cfg *cfg, embed_spec *out); /* n 0: it has none */
+unsigned sq_embed_needs(const sq_model_cfg *cfg);             /* EMBED_* */
 /* Does a sentence for the view, or for a member, go to a server? */
 bool sq_view_asks(const sq_view *v);
 embed_env sq_embed_questions(sq_conn *c);
@@ -675,9 +678,18 @@ typedef struct sq_embedding { /* of one fitting */
     sq_kept *kept; /* owned */
 } sq_embedding;
 void sq_embed_start(sq_embedding *e); /* the fields above env are set */
-/* Replace all kept parts by what the fitting used. */
-rec_status sq_embed_write(sq_embedding *e, rec_err *err);
+rec_status sq_embed_write(sq_embedding *e, rec_err *err); /* keep what was used alone */
 void sq_embed_end(sq_embedding *e);
+
+/* The content model that features= names, or NULL. */
+const char *sq_features(const sq_model_cfg *cfg);
+bool sq_can_extend(const sq_model_cfg *cfg); /* by items that came after training */
+/* Is it there, and do its vectors owe nothing to interactions? */
+rec_status sq_features_check(sq_conn *c, const char *schema, const char *table,
+                             const sq_model_cfg *cfg, rec_err *err);
+/* Its vectors into column 0 of docs, by key. */
+rec_status sq_features_read(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
+                            const catalog *items, corpus *docs, rec_err *err);
 
 /* ---- sq_train.c --------------------------------------------------------------------------------------------- */
 

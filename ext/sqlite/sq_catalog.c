@@ -292,6 +292,7 @@ rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg 
     if (!r.items || (out->want_docs && !out->docs) || r.text.status != REC_OK)
         s = rec_nomem(err);
     r.docs = out->docs;
+    if (r.docs && sq_features(cfg)) r.docs->has_no_terms = true;
     if (r.docs && r.spec.n) {
         r.docs->keeps_text = embed_needs(&r.spec) & EMBED_READS_TEXT;
         r.docs->has_no_terms = !(embed_needs(&r.spec) & EMBED_READS_TERMS);
@@ -299,6 +300,8 @@ rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg 
     if (s == REC_OK && r.source) s = read_items(c, schema, &r, run, err);
     if (s == REC_OK && r.source) s = catalog_finish(r.items, err);
     if (s == REC_OK && out->docs) s = build_corpus(&r, out->docs, run, err);
+    if (s == REC_OK && out->docs && sq_features(cfg))
+        s = sq_features_read(c, schema, cfg, r.items, out->docs, err);
     bytes_clear(&r.text);
     rec_free(r.text_end);
     out->print = r.print;

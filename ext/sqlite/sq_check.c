@@ -59,6 +59,8 @@ static rec_status walk(sq_conn *c, const char *schema, const char *name,
 rec_status sq_members_check(sq_conn *c, const char *schema, const char *table,
                             const sq_model_cfg *cfg, key_affinity *user,
                             key_affinity *item, rec_err *err) {
+    rec_status given = sq_features_check(c, schema, table, cfg, err);
+    if (given != REC_OK) return given;
     for (size_t i = 0; i < cfg->n_member; i++) {
         key_affinity u, a;
         rec_status s = walk(c, schema, cfg->member[i].model, &u, &a, err);

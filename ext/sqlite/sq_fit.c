@@ -14,6 +14,7 @@
 bool sq_wants_text(const sq_model_cfg *cfg) {
     embed_spec spec;
     sq_embed_spec(cfg, &spec);
+    if (sq_features(cfg)) return true;
     return (cfg->ops->needs & (MODEL_NEEDS_TEXT | MODEL_READS_TEXT)) &&
            (cfg->n_text || cfg->n_facet || spec.n_column);
 }

@@ -241,7 +241,7 @@ static rec_status map_items(sq_view *v, rec_run *run, rec_err *err) {
     uint32_t *fresh = NULL;
     size_t n_fresh = 0;
     rec_status s = find_model_items(v, &fresh, &n_fresh, err);
-    if (s == REC_OK && n_fresh && v->model->ops->extend)
+    if (s == REC_OK && n_fresh && sq_can_extend(&v->cfg))
         s = extend_model(v, &fresh, run, err);
     rec_free(fresh);
     if (s != REC_OK) return s;
@@ -255,9 +255,6 @@ static rec_status map_items(sq_view *v, rec_run *run, rec_err *err) {
 }
 
 /* ---- hybrids ---------------------------------------------------------------------------------------------- */
-
-static rec_status open_in(sq_conn *c, const char *in_schema, const char *name,
-                          sq_view **out, rec_err *err);
 
 static rec_status inherit_text(char **to, const char *from, rec_err *err) {
     if (*to || !from) return REC_OK;
@@ -343,7 +340,7 @@ static rec_status open_members(sq_view *v, rec_err *err) {
     rec_status s = REC_OK;
     for (size_t i = 0; i < v->cfg.n_member && s == REC_OK; i++) {
         struct sq_view_member *m = &v->member[i];
-        s = open_in(v->conn, v->schema, v->cfg.member[i].model, &m->view, err);
+        s = sq_view_open_in(v->conn, v->schema, v->cfg.member[i].model, &m->view, err);
         if (s != REC_OK) break;
         v->n_member++;
         if (i == 0) {
@@ -672,8 +669,8 @@ static rec_status is_current(sq_view *v, bool *yes, rec_err *err) {
     return REC_OK;
 }
 
-static rec_status open_in(sq_conn *c, const char *in_schema, const char *name,
-                          sq_view **out, rec_err *err) {
+rec_status sq_view_open_in(sq_conn *c, const char *in_schema, const char *name,
+                           sq_view **out, rec_err *err) {
     const sq_table *t;
     bool current = false;
     *out = NULL;
@@ -695,7 +692,7 @@ static rec_status open_in(sq_conn *c, const char *in_schema, const char *name,
 }
 
 rec_status sq_view_open(sq_conn *c, const char *name, sq_view **out, rec_err *err) {
-    return open_in(c, NULL, name, out, err);
+    return sq_view_open_in(c, NULL, name, out, err);
 }
 
 rec_status sq_view_hold(sq_conn *c, const char *name, sq_view **held, rec_err *err) {

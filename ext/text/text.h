@@ -96,6 +96,8 @@ typedef struct corpus { /* grows document by document; terms are stems; read by 
     size_t *text_end;  /* [n_docs] owned; NULL without keeps_text */
     size_t cap_text_end;
     corpus_vectors column[CORPUS_MAX_COLUMNS]; /* in the order of embed_columns */
+    uint64_t
+        column_print; /* not 0: column 0 holds another model's vectors, and which */
 } corpus;
 corpus *corpus_new(void);
 void corpus_free(corpus *c);
