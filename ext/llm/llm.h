@@ -314,7 +314,7 @@ rec_status static_file_open(const char *path, static_table **out, rec_err *err);
 
 typedef struct llm_context {
     const catalog *items; /* borrowed; NULL without a model */
-    const lsa *language;  /* borrowed or NULL */
+    text_space language;  /* borrowed */
 } llm_context;
 
 /* ---- rewrite.c ------------------------------------------------------------------------------------------ */

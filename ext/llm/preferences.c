@@ -243,8 +243,8 @@ static rec_status read_clause(reader *r, const clause *c) {
     query_request q = {0};
     rec_status st = read_mood(c, &m, r->err);
     if (!st)
-        st =
-            query_parse(c->text, c->nbyte, r->ctx->items, r->ctx->language, &q, r->err);
+        st = query_parse(c->text, c->nbyte, r->ctx->items, &r->ctx->language, &q,
+                         r->err);
     bool says_taste = q.intent != INTENT_CHITCHAT && q.intent != INTENT_INFORMATIONAL;
     if (!st && says_taste) st = add_request(r, &q, &m, c);
     if (!st && says_taste) st = add_words(r, &q, &m, c);

@@ -150,10 +150,10 @@ static rec_status underlay(query_request *top, const query_request *old, rec_err
 static rec_status apply_rules(const char *text, size_t nbyte, const llm_context *ctx,
                               const rewrite_options *o, query_request *out,
                               rec_err *err) {
-    rec_status st = query_parse(text, nbyte, ctx->items, ctx->language, out, err);
+    rec_status st = query_parse(text, nbyte, ctx->items, &ctx->language, out, err);
     for (size_t i = o->n_turn; i-- > 0 && !st;) {
         query_request old = {0};
-        st = query_parse(o->turn[i], strlen(o->turn[i]), ctx->items, ctx->language,
+        st = query_parse(o->turn[i], strlen(o->turn[i]), ctx->items, &ctx->language,
                          &old, err);
         if (!st) st = underlay(out, &old, err);
         query_request_clear(&old);

@@ -65,7 +65,7 @@ static content *content_new(rec_err *err) {
 /* ---- building: terms of each item ----------------------------------- */
 
 typedef struct term_list { /* scratch: the terms of one document, heaviest first */
-    item_term *a;          /* owned */
+    term_share *a;         /* owned */
     size_t n, cap;
     uint32_t *number; /* owned: corpus term -> vocabulary, KEYS_NONE if dropped */
     float *vector;    /* owned: [dim] */
@@ -96,7 +96,7 @@ static rec_status term_list_init(term_list *t, const content *c, const corpus *d
 }
 
 static int heavier(const void *pa, const void *pb, void *ctx) {
-    const item_term *a = pa, *b = pb;
+    const term_share *a = pa, *b = pb;
     (void)ctx;
     if (a->share != b->share) return a->share > b->share ? -1 : 1;
     return a->term < b->term ? -1 : a->term > b->term;
@@ -117,7 +117,7 @@ static rec_status list_terms(term_list *t, const content *c, const corpus *docs,
         if (term == KEYS_NONE) continue;
         float a = (tf > 1 ? 1 + logf(tf) : tf) * lsa_idf(c->language, term);
         vec_kernels()->axpy(t->vector, a, lsa_term_vector(c->language, term), dim);
-        t->a[t->n++] = (item_term){term, a};
+        t->a[t->n++] = (term_share){term, a};
     }
     float norm = vec_norm(t->vector, dim) / c->words_scale;
     if (!(norm > 0)) t->n = 0;
@@ -391,10 +391,10 @@ static rec_status explain_terms(const content *c, const content_profile *p,
     uint32_t dim = lsa_dim(c->language);
     const float *user = p->user + c->words_at, *text = p->text + c->words_at;
     size_t begin = c->term_ptr[item], n = 0, n_all = c->term_ptr[item + 1] - begin;
-    item_term *best = rec_array(n_all, sizeof *best);
+    term_share *best = rec_array(n_all, sizeof *best);
     if (!best) return rec_nomem(err);
     for (size_t e = begin; e < begin + n_all; e++) {
-        item_term t = c->term[e];
+        term_share t = c->term[e];
         const float *v = lsa_term_vector(c->language, t.term);
         t.share *= (float)(p->user_share * vec_kernels()->dot(v, user, dim) +
                            p->text_share * vec_kernels()->dot(v, text, dim));
@@ -473,6 +473,11 @@ static uint32_t content_n_items(const rec_model *m) {
 
 static const lsa *content_language(const rec_model *m) {
     return content_self(m)->language;
+}
+
+static doc_terms content_terms(const rec_model *m) {
+    const content *c = content_self(m);
+    return (doc_terms){c->term_ptr, c->term, content_size(c)};
 }
 
 const mat *content_item_vectors(const rec_model *m) {
@@ -625,6 +630,7 @@ const rec_model_ops content_ops = {
     .cold_score = content_cold_score,
     .extend = content_extend,
     .language = content_language,
+    .terms = content_terms,
     .save = content_save,
     .load = content_load,
     .check = content_check,

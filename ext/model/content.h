@@ -5,11 +5,6 @@
 
 #include "model.h"
 
-typedef struct item_term {
-    uint32_t term;
-    float share; /* a_it */
-} item_term;
-
 typedef struct content {
     rec_model base;
     feedback_kind feedback;
@@ -23,7 +18,7 @@ typedef struct content {
     float words_scale;
     mat vectors;      /* n_items x dim */
     size_t *term_ptr; /* [n_items+1] owned */
-    item_term *term;  /* owned */
+    term_share *term; /* owned */
     size_t cap_ptr, n_term, cap_term;
 } content;
 

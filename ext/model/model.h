@@ -256,6 +256,9 @@ typedef struct rec_model_ops {
     rec_status (*extend)(rec_model *m, const corpus *docs, const catalog *items,
                          const uint32_t *which, size_t n, rec_err *err);
     const lsa *(*language)(const rec_model *m); /* text space, or NULL */
+    doc_terms (*terms)(
+        const rec_model
+            *m); /* the heaviest of each item in that space; with language */
     /* Serialised form: named parts (FORMAT.md). load refuses damage with REC_CORRUPT. */
     rec_status (*save)(const rec_model *m, bytes_writer *w, rec_err *err);
     rec_status (*load)(bytes_reader *r, rec_model **out, rec_err *err);

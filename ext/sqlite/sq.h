@@ -472,6 +472,7 @@ struct sq_view {
     size_t n_asked;
     struct sq_map *map;     /* of sq_block.c, once it was needed; or NULL */
     struct sq_peers *peers; /* of sq_peers.c, likewise */
+    related *related; /* of the words of the items, once language was needed; or NULL */
     double liked_value; /* explicit: the rating that an item of `history` stands for */
     double trained_at;  /* unix seconds, 0 = never */
     int64_t trained_rows;
@@ -514,7 +515,7 @@ void sq_views_drop(sq_conn *c, const char *schema, const char *name);
 /* REC_RANGE "taste has not been trained: SELECT rec_train('taste')" unless it can score. */
 rec_status sq_view_require_trained(const sq_view *v, rec_err *err);
 /* The catalogue with the language model of the view or of its members, for llm_* functions. */
-void sq_view_language(const sq_view *v, llm_context *out);
+void sq_view_language(sq_view *v, llm_context *out);
 size_t sq_view_n_items(const sq_view *v);
 
 typedef struct sq_who {  /* who asks: a user, or a history, or nobody; and a sentence */

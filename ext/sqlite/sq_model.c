@@ -417,6 +417,7 @@ static void view_free(sq_view *v) {
     rec_free(v->tie_item);
     rec_free(v->gate_popular);
     rec_free(v->gate_age);
+    related_free(v->related);
     sq_view_forget(v);
     loaded_unref(v->loaded);
     sq_cfg_clear(&v->cfg);
@@ -735,21 +736,6 @@ rec_status sq_view_require_trained(const sq_view *v, rec_err *err) {
     for (size_t i = 0; i < v->n_member && s == REC_OK; i++)
         s = sq_view_require_trained(v->member[i].view, err);
     return s;
-}
-
-static const lsa *find_language(const sq_view *v) {
-    if (v->model && v->model->ops->language) return v->model->ops->language(v->model);
-    for (size_t i = 0; i < v->n_member; i++) {
-        const lsa *l = find_language(v->member[i].view);
-        if (l) return l;
-    }
-    return NULL;
-}
-
-void sq_view_language(const sq_view *v, llm_context *out) {
-    memset(out, 0, sizeof *out);
-    out->items = v->items;
-    out->language = find_language(v);
 }
 
 size_t sq_view_n_items(const sq_view *v) {

@@ -212,25 +212,55 @@ static bool text_has_stem(const query_state *q, const char *stem, size_t n) {
     return false;
 }
 
-/* Words near the query's vector that the request does not have. */
+/* Add the word of a term that the request does not have. */
+static rec_status expand(query_state *q, uint32_t term) {
+    size_t n;
+    const char *stem = lsa_term(q->l, term, &n);
+    if (text_has_stem(q, stem, n)) return REC_OK;
+    const char *word = lsa_surface(q->l, term, &n);
+    for (size_t i = 0; i < q->out->expansions.n; i++)
+        if (strlen(q->out->expansions.a[i]) == n &&
+            memcmp(q->out->expansions.a[i], word, n) == 0)
+            return REC_OK;
+    return text_is_stop(word, n) ? REC_OK
+                                 : text_list_add(&q->out->expansions, word, n, q->err);
+}
+
+/* Term numbers of the words that are searched for. */
+static size_t searched_terms(const query_state *q, uint32_t *term, size_t cap) {
+    size_t n = 0;
+    for (size_t i = 0; i < q->n && n < cap; i++) {
+        char stem[TOKEN_MAX_BYTES + 1];
+        if (!is_searched(q, i)) continue;
+        memcpy(stem, q->w[i].t.text, q->w[i].t.n_text);
+        uint32_t t = lsa_find_term(q->l, stem, stem_english(stem, q->w[i].t.n_text));
+        bool is_new = t != KEYS_NONE;
+        for (size_t k = 0; k < n; k++) is_new &= term[k] != t;
+        if (is_new) term[n++] = t;
+    }
+    return n;
+}
+
+/* What the items say that have the words; then words near the vector of the request. */
 static rec_status write_expansions(query_state *q) {
-    if (!q->l || q->is_title_request) return REC_OK;
-    float *v = rec_array(lsa_dim(q->l), sizeof *v);
-    if (!v) return rec_nomem(q->err);
-    uint32_t term[LSA_MAX_NEAR];
+    uint32_t word[QUERY_MAX_WORDS], term[LSA_MAX_NEAR];
     float score[LSA_MAX_NEAR];
     rec_status rc = REC_OK;
     size_t n = 0, n_query = strlen(q->out->query);
-    if (n_query && lsa_embed(q->l, q->out->query, n_query, v))
-        n = lsa_near_terms(q->l, v, LSA_MAX_NEAR, term, score);
-    for (size_t i = 0; !rc && i < n && q->out->expansions.n < EXPANSIONS_MAX; i++) {
-        size_t m;
-        const char *stem = lsa_term(q->l, term[i], &m);
-        if (score[i] < EXPANSIONS_MIN_COS || text_has_stem(q, stem, m)) continue;
-        const char *word = lsa_surface(q->l, term[i], &m);
-        if (!text_is_stop(word, m))
-            rc = text_list_add(&q->out->expansions, word, m, q->err);
+    if (!q->l || q->is_title_request || !n_query) return REC_OK;
+    if (q->space->near) {
+        size_t n_word = searched_terms(q, word, QUERY_MAX_WORDS);
+        n = related_terms(q->space, word, n_word, EXPANSIONS_MAX, term, score);
     }
+    for (size_t i = 0; !rc && i < n; i++) rc = expand(q, term[i]);
+    if (rc || q->out->expansions.n >= EXPANSIONS_MAX) return rc;
+    float *v = rec_array(lsa_dim(q->l), sizeof *v);
+    if (!v) return rec_nomem(q->err);
+    n = lsa_embed(q->l, q->out->query, n_query, v)
+            ? lsa_near_terms(q->l, v, LSA_MAX_NEAR, term, score)
+            : 0;
+    for (size_t i = 0; !rc && i < n && q->out->expansions.n < EXPANSIONS_MAX; i++)
+        if (score[i] >= EXPANSIONS_MIN_COS) rc = expand(q, term[i]);
     rec_free(v);
     return rc;
 }
@@ -452,14 +482,16 @@ static void doubt_leftovers(query_state *q) {
 
 /* ---- the whole ------------------------------------------------------------------------------------ */
 
-rec_status query_parse(const char *text, size_t nbyte, const catalog *c, const lsa *l,
-                       query_request *out, rec_err *err) {
+rec_status query_parse(const char *text, size_t nbyte, const catalog *c,
+                       const text_space *s, query_request *out, rec_err *err) {
+    static const text_space nothing = {0};
     *out = (query_request){0};
     rec_err own = {0};
     query_state q = {.text = text ? text : "",
                      .nbyte = text ? nbyte : 0,
                      .c = c,
-                     .l = l,
+                     .space = s ? s : &nothing,
+                     .l = s ? s->l : NULL,
                      .out = out,
                      .err = err ? err : &own};
     rec_status rc = query_lex(&q);

@@ -49,7 +49,8 @@ typedef struct query_state {
     qword *w; /* owned */
     size_t n;
     const catalog *c; /* NULL: no catalogue */
-    const lsa *l;     /* NULL: none */
+    const text_space *space;
+    const lsa *l; /* of space; NULL: none */
     query_request *out;
     rec_err *err;
     title_hit title[QUERY_MAX_TITLES];

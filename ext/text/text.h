@@ -159,6 +159,33 @@ void lsa_free(lsa *l);
 void lsa_write(const lsa *l, bytes_writer *w);
 rec_status lsa_read(bytes_reader *r, lsa **out, rec_err *err);
 
+/* ---- related.c: words of the items that a request is about ----------------------- */
+
+typedef struct term_share { /* of an item's vector */
+    uint32_t term;
+    float share;
+} term_share;
+typedef struct doc_terms { /* borrowed: the heaviest terms of each item */
+    const size_t *ptr;     /* [n_docs + 1] */
+    const term_share *term;
+    size_t n_docs;
+} doc_terms;
+typedef struct related related; /* inverted lists */
+/* What a request is read with, all borrowed; NULL where there is none. */
+typedef struct text_space {
+    const lsa *l;
+    const related *near; /* made of docs, or of an earlier state of them */
+    doc_terms docs;
+} text_space;
+rec_status related_new(const doc_terms *docs, const lsa *l, related **out,
+                       rec_err *err);
+void related_free(related *r);
+size_t related_nbyte(const related *r);
+/* Up to k words of the items that have the words of the request (term numbers; they are sorted in place), the
+ * best first. Returns how many; 0 also without memory. */
+size_t related_terms(const text_space *s, uint32_t *word, size_t n_word, size_t k,
+                     uint32_t *term, float *score);
+
 /* ---- catalog.c: the items as they are now ---------------------------------------- */
 
 typedef enum { FACET_NUMBER, FACET_TEXT, FACET_MULTI, FACET_PATH } facet_type;
@@ -366,10 +393,10 @@ typedef struct query_request { /* the object of SQL.md section 5 */
 } query_request;
 void query_request_clear(query_request *q);
 /* The rules: numbers, ranges, decades, negation, titles, facet values, intent. Every value is
- * in the catalogue's vocabulary, every number follows from the text. catalog and lsa may be
+ * in the catalogue's vocabulary, every number follows from the text. catalog and space may be
  * NULL (then there are no filters / no expansions). */
-rec_status query_parse(const char *text, size_t nbyte, const catalog *c, const lsa *l,
-                       query_request *out, rec_err *err);
+rec_status query_parse(const char *text, size_t nbyte, const catalog *c,
+                       const text_space *s, query_request *out, rec_err *err);
 /* Titles that the text names, longest first: item numbers and the bytes that name them. */
 typedef struct title_hit {
     uint32_t item;

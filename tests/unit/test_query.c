@@ -425,8 +425,11 @@ static void test_expansions(void) {
     mat m;
     query_request r, again;
     CHECK(lsa_fit(cp, &a, &l, &m, NULL, &err) == REC_OK);
-    CHECK(query_parse("stories about astronauts", 24, NULL, l, &r, &err) == REC_OK);
-    CHECK(query_parse("stories about astronauts", 24, NULL, l, &again, &err) == REC_OK);
+    text_space space = {.l = l};
+    CHECK(query_parse("stories about astronauts", 24, NULL, &space, &r, &err) ==
+          REC_OK);
+    CHECK(query_parse("stories about astronauts", 24, NULL, &space, &again, &err) ==
+          REC_OK);
     CHECK(r.expansions.n >= 2 && r.expansions.n <= 8 &&
           r.expansions.n == again.expansions.n);
     bool has_moon = false;
