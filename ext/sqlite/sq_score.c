@@ -29,7 +29,6 @@
 #define LEXICAL_SHARE 0.25
 /* How often the words of a request count against those that a rewrite added; and how many of
  * these. */
-#define QUERY_REPEAT    3
 #define QUERY_MAX_ADDED 4
 /* Likeness to the named examples, against the rest of the score; "like X" is first of all about
  * what X is, so little is left of the collaborative members. */
@@ -84,8 +83,18 @@ void sq_asked_clear(sq_asked *a) {
     bytes_clear(&a->text);
 }
 
-/* The sentence, and what a rewrite added to it. */
-static rec_status ask_text(const sq_who *who, sq_asked *a, rec_err *err) {
+/* Does the text model have a word of it? */
+static bool says_something(const sq_view *v, const char *text, size_t nbyte) {
+    const rec_model *m = v->model;
+    const lsa *l = m && m->ops->language ? m->ops->language(m) : NULL;
+    return !l || lsa_knows(l, text, nbyte);
+}
+
+/* The sentence; what a rewrite added to it only where the sentence says nothing to the model. (Mixed in they lose:
+ * films with a keyword among the first ten, .19 without them, .13 with four; the film of a tagline, mean
+ * reciprocal rank .037 and .028.) */
+static rec_status ask_text(const sq_view *v, const sq_who *who, sq_asked *a,
+                           rec_err *err) {
     const query_request *r = who->request;
     const char *query = who->query;
     size_t n = who->n_query;
@@ -93,11 +102,10 @@ static rec_status ask_text(const sq_who *who, sq_asked *a, rec_err *err) {
         query = r->query;
         n = strlen(query);
     }
-    for (int i = 0; query && i < QUERY_REPEAT; i++) {
-        bytes_put(&a->text, query, n);
-        bytes_puts(&a->text, " ");
-    }
-    for (size_t i = 0; r && i < r->expansions.n && i < QUERY_MAX_ADDED; i++) {
+    if (query) bytes_put(&a->text, query, n);
+    bool is_enough = query && says_something(v, query, n);
+    for (size_t i = 0; r && !is_enough && i < r->expansions.n && i < QUERY_MAX_ADDED;
+         i++) {
         bytes_puts(&a->text, " ");
         bytes_puts(&a->text, r->expansions.a[i]);
     }
@@ -131,7 +139,7 @@ rec_status sq_ask(const sq_view *v, const sq_profile *p, sq_asked *a, rec_err *e
                          .time = a->time,
                          .n = n,
                          .env = &v->conn->env};
-    return ask_text(&p->who, a, err);
+    return ask_text(v, &p->who, a, err);
 }
 
 static bool has_request(const sq_who *who) {

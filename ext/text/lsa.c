@@ -492,6 +492,15 @@ uint32_t lsa_find_term(const lsa *l, const char *stem, size_t nbyte) {
     return dict_find(l->terms, stem, nbyte);
 }
 
+bool lsa_knows(const lsa *l, const char *text, size_t nbyte) {
+    tokenizer tk;
+    token t;
+    tokenizer_start(&tk, text, nbyte, true);
+    while (tokenizer_next(&tk, &t))
+        if (lsa_find_term(l, t.text, t.n_text) != KEYS_NONE) return true;
+    return false;
+}
+
 float lsa_idf(const lsa *l, uint32_t term) {
     return l->idf[term];
 }

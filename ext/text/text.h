@@ -140,6 +140,7 @@ size_t lsa_nbyte(const lsa *l);   /* memory held, about */
 /* Fold any corpus document / text into the space: out[dim], unit length; false if no term is
  * known (out is zero). Text, features and documents go through the same vocabulary. */
 bool lsa_embed(const lsa *l, const char *text, size_t nbyte, float *out);
+bool lsa_knows(const lsa *l, const char *text, size_t nbyte); /* a word of it */
 rec_status lsa_embed_corpus(const lsa *l, const corpus *c, mat *docs, rec_err *err);
 /* Words (no features, no numbers) nearest to a vector, best first: writes up to k <=
  * LSA_MAX_NEAR term numbers; returns how many. */
