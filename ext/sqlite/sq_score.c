@@ -27,8 +27,7 @@
 
 /* Against the members' 1, where weights are found by training: words of lexical=. */
 #define LEXICAL_SHARE 0.25
-/* How often the words of a request count against those that a rewrite added; and how many of
- * these. */
+/* Added words that are searched for. */
 #define QUERY_MAX_ADDED 4
 /* Likeness to the named examples, against the rest of the score; "like X" is first of all about
  * what X is, so little is left of the collaborative members. */
