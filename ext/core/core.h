@@ -8,6 +8,7 @@
  *     rng      seeded random numbers                                 rng.c
  *     keys     INTEGER or TEXT keys <-> dense numbers 0..n-1         keys.c
  *     heap     bounded top-k and lazy ranking                        heap.c
+ *     diversify  lists that are good as a whole                      diversify.c
  *     threads  parallel loop, interrupt, progress, log               threads.c
  *     mat      row-chunked float matrix                              mat.c
  *     sparse   compressed sparse rows                                sparse.c
@@ -214,6 +215,43 @@ typedef struct ranking {
 rec_status ranking_init(ranking *r, topk_entry *taken, size_t n, rec_err *err);
 bool ranking_next(ranking *r, topk_entry *out);
 void ranking_clear(ranking *r);
+
+/* ---- diversify.c: lists that are good as a whole -------------------------------------- */
+
+typedef enum { DIVERSIFY_MMR, DIVERSIFY_XQUAD, DIVERSIFY_CALIBRATED } diversify_method;
+#define DIVERSIFY_LAMBDA .3 /* by default */
+/* out[j] = how alike candidates `chosen` and other[j] are: 1 the same, 0 not at all. */
+typedef rec_status (*diversify_alike)(void *ctx, uint32_t chosen, const uint32_t *other,
+                                      size_t n, float *out, rec_err *err);
+typedef struct diversify_args { /* everything is borrowed until diversify_clear */
+    diversify_method method;
+    double lambda;          /* share of diversity, 0..1 */
+    size_t n;               /* candidates */
+    const float *relevance; /* [n] finite */
+    diversify_alike alike;  /* of mmr */
+    void *ctx;
+    const size_t *aspect_start; /* [n+1] into aspect; NULL: no aspects */
+    const uint32_t *aspect;     /* < n_aspect; unique within a candidate */
+    const float *part; /* beside each aspect: how much of the candidate it is, >= 0 */
+    size_t n_aspect;
+    const double *wish; /* [n_aspect] of xquad and calibrated: sums to 1 */
+    const uint32_t
+        *cap; /* [n_aspect] how often each may come; NULL: as often as it likes */
+} diversify_args;
+typedef struct diversify {
+    diversify_args args;
+    uint32_t *left; /* [n_left] owned: who may still come, most relevant first */
+    size_t n_left;
+    float *nearest, *row; /* [n] owned */
+    double *served;       /* [n_aspect] owned */
+    uint32_t *count;      /* [n_aspect] owned */
+    double total;         /* sum of the parts of the chosen ones */
+} diversify;
+rec_status diversify_init(diversify *d, const diversify_args *args, rec_err *err);
+/* The next of the list and what it was worth. *more false: nobody is left. */
+rec_status diversify_next(diversify *d, uint32_t *chosen, double *value, bool *more,
+                          rec_err *err);
+void diversify_clear(diversify *d);
 
 /* ---- threads.c: parallel loops, interrupts, progress --------------------------------- */
 

@@ -1,13 +1,13 @@
 /* builtin.c - the reranker that is always there: no model, no network, the same answer every time.
  *
  *     relevance  =  .4 retrieval score + .6 text match          (each 0..1; alone, a part counts whole)
- *     order      =  maximal marginal relevance: (1 - d) relevance - d max similarity to what is above
+ *     order      =  maximal marginal relevance (core/diversify.c)
  *
  * Retrieval score: scaled within the list, so that only differences count. Text match: BM25F over the
  * candidates themselves (Robertson, Zaragoza 2009): stems of the request against stems of the fields, the
  * title counting twice, a rare stem more than one that every candidate has, divided by what a candidate
- * with every findable stem would get. Similarity: Jaccard over the stems of two candidates (Carbonell and
- * Goldstein 1998 leave the measure open; there are no vectors here).
+ * with every findable stem would get. Similarity: Jaccard over the stems of two candidates (the paper leaves the
+ * measure open; there are no vectors here).
  *
  * Why an item is there is said in words that stand in the item: the stems it shares with the request, and
  * failing those, the stems it shares with something the user liked. The quote is a piece of that field as it
@@ -241,6 +241,20 @@ static float jaccard(const builtin *b, uint32_t x, uint32_t y) {
     return nx + ny ? (float)common / (float)(nx + ny - common) : 0;
 }
 
+typedef struct pool { /* the first of the order of relevance */
+    const builtin *b;
+    const uint32_t *member; /* candidate numbers */
+} pool;
+
+static rec_status alike(void *ctx, uint32_t chosen, const uint32_t *other, size_t n,
+                        float *out, rec_err *err) {
+    const pool *p = ctx;
+    (void)err;
+    for (size_t j = 0; j < n; j++)
+        out[j] = jaccard(p->b, p->member[chosen], p->member[other[j]]);
+    return REC_OK;
+}
+
 static int compare_relevance(const void *a, const void *b, void *ctx) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     const float *r = ctx;
@@ -251,34 +265,39 @@ static int compare_relevance(const void *a, const void *b, void *ctx) {
 rec_status builtin_diversify(const builtin *b, const float *relevance, size_t n,
                              double diversity, uint32_t *order, float *value,
                              rec_err *err) {
-    float d = (float)diversity;
+    size_t n_pool = n < MMR_POOL ? n : MMR_POOL;
+    float *first = rec_array(n_pool, sizeof *first);
+    uint32_t *member = rec_array(n_pool, sizeof *member);
+    pool p = {b, member};
+    diversify d = {0};
+    diversify_args args = {.method = DIVERSIFY_MMR,
+                           .lambda = diversity,
+                           .n = n_pool,
+                           .relevance = first,
+                           .alike = alike,
+                           .ctx = &p};
+    bool more = true;
     for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
     rec_sort(order, n, sizeof *order, compare_relevance, (void *)relevance);
-    size_t pool = n < MMR_POOL ? n : MMR_POOL;
-    float *nearest = rec_zeros(
-        pool, sizeof *nearest); /* similarity to what was chosen; moves with order */
-    if (!nearest) return rec_nomem(err);
-    for (size_t k = 0; k < pool && d > 0; k++) {
-        size_t best = k;
-        float best_value = -INFINITY;
-        for (size_t i = k; i < pool; i++) {
-            float v = (1 - d) * relevance[order[i]] - d * nearest[i];
-            if (v > best_value) best = i, best_value = v;
-        }
-        uint32_t chosen = order[best];
-        for (size_t i = best; i > k; i--)
-            order[i] = order[i - 1], nearest[i] = nearest[i - 1];
-        order[k] = chosen, value[k] = best_value;
-        for (size_t i = k + 1; i < pool; i++)
-            nearest[i] = fmaxf(nearest[i], jaccard(b, chosen, order[i]));
+    rec_status s = first && member ? REC_OK : rec_nomem(err);
+    for (size_t k = 0; s == REC_OK && k < n_pool; k++)
+        member[k] = order[k], first[k] = relevance[order[k]];
+    if (s == REC_OK) s = diversify_init(&d, &args, err);
+    for (size_t k = 0; s == REC_OK && k < n_pool; k++) {
+        uint32_t chosen = 0;
+        double worth = 0;
+        s = diversify_next(&d, &chosen, &worth, &more, err);
+        order[k] = s == REC_OK ? member[chosen] : order[k];
+        value[k] = (float)worth;
     }
-    for (size_t k = 0; k < n; k++) {
-        if (d <= 0 || k >= pool) value[k] = (1 - d) * relevance[order[k]];
-        if (k && value[k] > value[k - 1])
-            value[k] = value[k - 1]; /* B2, beyond the pool */
+    for (size_t k = 0; s == REC_OK && k < n; k++) {
+        if (k >= n_pool) value[k] = (1 - (float)diversity) * relevance[order[k]];
+        if (k && value[k] > value[k - 1]) value[k] = value[k - 1]; /* B2 */
     }
-    rec_free(nearest);
-    return REC_OK;
+    diversify_clear(&d);
+    rec_free(first);
+    rec_free(member);
+    return s;
 }
 
 /* ---- reasons ----------------------------------------------------------------------------------------- */

@@ -289,6 +289,8 @@ double model_fit_bytes(const rec_model_ops *ops, const model_fit_args *a);
 /* Damped popularity of an item, comparable across items: implicit sum of decayed weights / users;
  * explicit damped mean (prior_weight ratings at the global mean). */
 float popularity_score(const rec_model *m, uint32_t item);
+/* The weights of its interactions, added up; 0 for an item without any. */
+float popularity_weight(const rec_model *m, uint32_t item);
 
 /* ---- topdot.c: the best rows of a matrix for many vectors at once --------------------------- */
 

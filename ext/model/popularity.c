@@ -128,6 +128,10 @@ float popularity_score(const rec_model *m, uint32_t item) {
     return item < self(m)->n_items ? self(m)->score[item] : self(m)->mean;
 }
 
+float popularity_weight(const rec_model *m, uint32_t item) {
+    return item < self(m)->n_items ? self(m)->weight[item] : 0;
+}
+
 static rec_status popularity_scores(const rec_model *m, const model_query *q,
                                     const uint32_t *items, size_t n, float *out,
                                     rec_err *err) {

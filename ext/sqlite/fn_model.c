@@ -455,6 +455,7 @@ const tvf_def *const vt_table_functions[] = {
     &tf_explain_def,
     &tf_user_def,
     &tf_why_not_def,
+    &tf_diversify_def,
     &tf_models_def,
     &tf_index_stats_def,
     &tf_check_def,

@@ -29,6 +29,7 @@ static const tool_argument arguments[] = {
     {"query",   "string",  "what is wanted, in a sentence, or the object that llm_rewrite returned"},
     {"k",       "integer", "how many rows, from 1"},
     {"filters", "string",  "JSON object: facet to any, all, none (lists), min, max (numbers)"},
+    {"candidates", "string", "JSON array of objects with id, score, and vector or facets, or of ids"},
     {"row",     "string",  "JSON object: facets of one item"},
     {"name",    "string",  "name of a rec_model or rec_index table"},
     {"index",   "string",  "name of a rec_index table"},
@@ -61,6 +62,9 @@ static const tool tools[] = {
     {"rec_similarity",    "How alike two items are, one number.", "model a b", 3},
     {"rec_cf_score",      "The collaborative score of one item for a user, one number.", "model user item", 3},
     {"rec_hybrid_score",  "The blended score of one item for a user, one number.", "model user item", 3},
+    {"rec_diversify",     "Reorders candidates into a list that is good as a whole; a wide list of rec_recommend goes in. "
+                          "Options: method (mmr, xquad, calibrated), lambda (share of diversity, 0 to 1), k, facet, caps "
+                          "({\"genres\": 3}), popularity (discount, 0 to 1), model, user.", "candidates options", 1},
     {"rec_match",         "1 or 0: do the facets of an item satisfy filters?", "filters row model", 2},
     {"rec_evaluate",      "How good a model is on interactions held out from a copy of it. Takes as long as a "
                           "training. Options: split (random, leave-one-out, last, temporal, user), table, share, k, "

@@ -118,7 +118,8 @@ rec_status tf_index_find(sq_conn *c, const char *name, bool *found, tf_index *ou
 
 extern const tvf_def tf_recommend_def, tf_hybrid_def, tf_similar_def,
     tf_similar_users_def, tf_explain_def, tf_user_def, tf_why_not_def, tf_models_def,
-    tf_index_stats_def, tf_check_def, tf_evaluate_def, tf_compare_def, tf_tune_def;
+    tf_index_stats_def, tf_check_def, tf_evaluate_def, tf_compare_def, tf_tune_def,
+    tf_diversify_def;
 
 void fn_tools(sqlite3_context *ctx, int argc,
               sqlite3_value **argv); /* fn_tools.c: rec_tools() */
