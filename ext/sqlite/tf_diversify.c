@@ -17,53 +17,11 @@
  *
  * Cost: O(candidates) a row; with options.model as the likeness one rec_similar a row.
  */
-#include "tf.h"
+#include "tf_diversify.h"
 
-#include <math.h>
-
-#define NAME               "rec_diversify"
-#define MAX_CANDIDATES     10000
-#define MAX_FACETS         8
-#define MAX_CAP            1000000
-#define FACET_SEPARATOR    '\x1f'
-#define MAX_VALUES_OF_ITEM 256
-
-typedef struct candidate_in {
-    cell id;          /* text: borrowed from the JSON */
-    const json *from; /* borrowed; a plain id has no fields */
-    float *vector;    /* owned */
-    uint32_t item;    /* of the model, or KEYS_NONE */
-    double score, popularity;
-} candidate_in;
-
-typedef struct facet_in { /* a facet that the options name */
-    facet_spec spec;
-    int of_model; /* its number in the items of `facets`, -1: it has no such facet */
-    bool is_wished, is_capped;
-    uint32_t cap;
-} facet_in;
-
-typedef struct listing {
-    tvf_result base;
-    json *candidates, *options; /* owned */
-    diversify_method method;
-    double lambda, discount;
-    int64_t k, n_given;
-    sq_view *view;         /* holds a reference; NULL without options.model */
-    const sq_view *facets; /* the view, or a member, that has them; NULL */
-    candidate_in *c;       /* owned: [n] */
-    size_t n;
-    uint32_t dim;
-    facet_in facet[MAX_FACETS];
-    size_t n_facet;
-    dict *aspects; /* owned: facet number, separator, folded value */
-    size_t *start; /* owned, as all below: what diversify borrows */
-    uint32_t *aspect, *cap;
-    float *part, *relevance, *similar;
-    double *wish;
-    size_t cap_aspect, cap_part, n_entry;
-    diversify d;
-} listing;
+#define NAME           DIVERSIFY_NAME
+#define MAX_CANDIDATES 10000
+#define MAX_CAP        1000000
 
 static void listing_close(tvf_result *base) {
     listing *l = (listing *)base;
@@ -91,7 +49,7 @@ static rec_status parse(const char *what, const char *text, size_t n, json **out
 
 /* ---- options --------------------------------------------------------------------------------------- */
 
-static rec_status refuse(const char *name, const char *rule, rec_err *err) {
+rec_status diversify_refuse(const char *name, const char *rule, rec_err *err) {
     return rec_fail(err, REC_RANGE, NAME ": option \"%s\": expected %s", name, rule);
 }
 
@@ -103,13 +61,13 @@ static rec_status read_method(const json *j, diversify_method *out, rec_err *err
             *out = (diversify_method)i;
             return REC_OK;
         }
-    return refuse("method", "mmr, xquad or calibrated", err);
+    return diversify_refuse("method", "mmr, xquad or calibrated", err);
 }
 
 static rec_status read_share(const json *j, double *out, rec_err *err) {
     *out = json_number(j, NAN);
     if (*out >= 0 && *out <= 1) return REC_OK;
-    return refuse(json_key(j), "a number from 0 to 1", err);
+    return diversify_refuse(json_key(j), "a number from 0 to 1", err);
 }
 
 /* "genres" or "genres[|]": an entry of the list of facets, made if there is none. */
@@ -119,7 +77,7 @@ static rec_status facet_at(listing *l, const char *option, const char *text,
     size_t n = 0;
     rec_err why = {0};
     rec_status s = text ? facet_parse(text, spec, &n, &why)
-                        : refuse(option, "names of facets", err);
+                        : diversify_refuse(option, "names of facets", err);
     if (text && (s != REC_OK || n != 1))
         s = rec_fail(err, REC_RANGE,
                      NAME ": option \"%s\": '%.60s' is not the name of a facet", option,
@@ -131,7 +89,8 @@ static rec_status facet_at(listing *l, const char *option, const char *text,
             if (spec[0].sep[0]) (*out)->spec = spec[0];
             return REC_OK;
         }
-    if (l->n_facet == MAX_FACETS) return refuse(option, "at most 8 facets", err);
+    if (l->n_facet == DIVERSIFY_MAX_FACETS)
+        return diversify_refuse(option, "at most 8 facets", err);
     *out = &l->facet[l->n_facet++];
     **out = (facet_in){.spec = spec[0], .of_model = -1};
     return REC_OK;
@@ -139,7 +98,7 @@ static rec_status facet_at(listing *l, const char *option, const char *text,
 
 static rec_status read_facets(listing *l, const json *j, rec_err *err) {
     const json *i = json_is_array(j) ? json_first(j) : j;
-    rec_status s = i ? REC_OK : refuse("facet", "names of facets", err);
+    rec_status s = i ? REC_OK : diversify_refuse("facet", "names of facets", err);
     for (; i && s == REC_OK; i = json_is_array(j) ? json_next(i) : NULL) {
         facet_in *f = NULL;
         s = facet_at(l, "facet", json_text(i), &f, err);
@@ -149,15 +108,16 @@ static rec_status read_facets(listing *l, const json *j, rec_err *err) {
 }
 
 static rec_status read_caps(listing *l, const json *j, rec_err *err) {
-    rec_status s = json_is_object(j)
-                       ? REC_OK
-                       : refuse("caps", "an object such as {\"genres\": 3}", err);
+    rec_status s =
+        json_is_object(j)
+            ? REC_OK
+            : diversify_refuse("caps", "an object such as {\"genres\": 3}", err);
     for (const json *i = s == REC_OK ? json_first(j) : NULL; i && s == REC_OK;
          i = json_next(i)) {
         facet_in *f = NULL;
         double x = json_is_number(i) ? json_number(i, 0) : 0;
         if (!(x >= 1 && x <= MAX_CAP) || x != floor(x))
-            return refuse("caps", "whole numbers from 1", err);
+            return diversify_refuse("caps", "whole numbers from 1", err);
         s = facet_at(l, "caps", json_key(i), &f, err);
         if (s == REC_OK) f->is_capped = true, f->cap = (uint32_t)x;
     }
@@ -166,7 +126,7 @@ static rec_status read_caps(listing *l, const json *j, rec_err *err) {
 
 static rec_status open_model(sq_conn *c, listing *l, const json *j, rec_err *err) {
     const char *name = json_text(j);
-    if (!name) return refuse("model", "the name of a rec_model table", err);
+    if (!name) return diversify_refuse("model", "the name of a rec_model table", err);
     rec_status s = c->hold ? sq_hold_view(c, name, c->hold, &l->view, err)
                            : sq_view_open(c, name, &l->view, err);
     return s == REC_OK ? sq_view_require_trained(l->view, err) : s;
@@ -182,7 +142,7 @@ static rec_status read_option(sq_conn *c, listing *l, const json *j, rec_err *er
     if (strcmp(name, "model") == 0) return open_model(c, l, j, err);
     if (strcmp(name, "k") == 0) {
         if (!json_int64(j, &l->k) || l->k < 0)
-            return refuse("k", "a whole number from 0", err);
+            return diversify_refuse("k", "a whole number from 0", err);
         return REC_OK;
     }
     if (strcmp(name, "user") == 0 || strcmp(name, "history") == 0 ||
@@ -233,11 +193,11 @@ static rec_status read_options(sq_conn *c, listing *l, const char *text, size_t 
 
 /* ---- candidates -------------------------------------------------------------------------------------- */
 
-static bool is_key(const json *j) {
+bool diversify_is_key(const json *j) {
     return json_is_number(j) || json_is_string(j);
 }
 
-static cell cell_of(const json *j) {
+cell diversify_cell(const json *j) {
     cell c;
     if (json_is_string(j)) return cell_str(json_text(j));
     c = cell_int(0);
@@ -286,12 +246,12 @@ static rec_status read_candidate(listing *l, const json *j, size_t place, dict *
         c->from = j;
         id = json_get(j, "id") ? json_get(j, "id") : json_get(j, "item");
     }
-    if (!id || !is_key(id))
+    if (!id || !diversify_is_key(id))
         return rec_fail(err, REC_RANGE,
                         NAME ": candidate %zu has no id: expected {\"id\": number or "
                              "text, ...}",
                         place);
-    c->id = cell_of(id);
+    c->id = diversify_cell(id);
     char *printed = json_print(id);
     rec_status s =
         printed ? dict_add(ids, printed, strlen(printed), &pos, err) : rec_nomem(err);
@@ -374,244 +334,6 @@ static rec_status rate(listing *l, rec_err *err) {
         l->relevance[i] = isfinite(x) && (isfinite(s) || min > max) ? (float)x : 0;
     }
     return discount(l, err);
-}
-
-/* ---- aspects ------------------------------------------------------------------------------------------------ */
-
-typedef struct values { /* aspects of one facet of one item */
-    listing *l;
-    size_t facet;
-    uint32_t a[MAX_VALUES_OF_ITEM];
-    size_t n;
-} values;
-
-static rec_status add_value(void *ctx, const char *text, size_t n, rec_err *err) {
-    values *v = ctx;
-    char key[FACET_MAX_VALUE + 2];
-    uint32_t pos;
-    key[0] = (char)('A' + v->facet);
-    key[1] = FACET_SEPARATOR;
-    size_t n_key = 2 + facet_fold(key + 2, text, n);
-    rec_status s = dict_add(v->l->aspects, key, n_key, &pos, err);
-    for (size_t i = 0; s == REC_OK && i < v->n; i++)
-        if (v->a[i] == pos) return REC_OK;
-    if (s == REC_OK && v->n < MAX_VALUES_OF_ITEM) v->a[v->n++] = pos;
-    return s;
-}
-
-static rec_status values_of_json(values *v, const json *j, rec_err *err) {
-    rec_status s = REC_OK;
-    bool is_array;
-    char buf[32];
-    if (json_is_array(j)) {
-        for (const json *i = json_first(j); i && s == REC_OK; i = json_next(i))
-            if (!json_is_array(i)) s = values_of_json(v, i, err);
-    } else if (json_is_string(j)) {
-        const char *text = json_text(j);
-        s = facet_split(&v->l->facet[v->facet].spec, text, strlen(text), &is_array,
-                        add_value, v, err);
-    } else if (json_is_number(j)) {
-        s = add_value(v, buf, rec_format(buf, sizeof buf, "%g", json_number(j, 0)),
-                      err);
-    }
-    return s;
-}
-
-/* item: of l->facets. */
-static rec_status values_of_item(values *v, uint32_t item, rec_err *err) {
-    const catalog *c = v->l->facets->items;
-    int facet = v->l->facet[v->facet].of_model;
-    const uint32_t *value;
-    char buf[32];
-    double x;
-    rec_status s = REC_OK;
-    if (facet < 0 || item == KEYS_NONE) return s;
-    if (facet_kind(c, (size_t)facet) == FACET_NUMBER)
-        return facet_item_number(c, (size_t)facet, item, &x)
-                   ? add_value(v, buf, rec_format(buf, sizeof buf, "%g", x), err)
-                   : REC_OK;
-    size_t n = facet_item_values(c, (size_t)facet, item, &value), nbyte;
-    for (size_t i = 0; i < n && s == REC_OK; i++) {
-        const char *text = facet_value(c, (size_t)facet, value[i], &nbyte);
-        s = add_value(v, text, nbyte, err);
-    }
-    return s;
-}
-
-static uint32_t item_of_facets(const listing *l, const sq_view *from, uint32_t item) {
-    if (!l->facets || item == KEYS_NONE || from == l->facets) return item;
-    rec_key key = catalog_key(from->items, item);
-    return catalog_find(l->facets->items, &key);
-}
-
-/* Facets share an item evenly, and so do the values of one facet. */
-static float part_of(const listing *l, const values *v) {
-    size_t n = 0;
-    for (size_t f = 0; f < l->n_facet; f++) n += l->facet[f].is_wished;
-    bool counts = l->facet[v->facet].is_wished && v->n;
-    return counts ? 1 / (float)(n * v->n) : 0;
-}
-
-static rec_status add_aspects(listing *l, const values *v, rec_err *err) {
-    rec_status s =
-        rec_grow(&l->aspect, &l->cap_aspect, l->n_entry + v->n, sizeof *l->aspect, err);
-    if (s == REC_OK)
-        s = rec_grow(&l->part, &l->cap_part, l->n_entry + v->n, sizeof *l->part, err);
-    for (size_t i = 0; s == REC_OK && i < v->n; i++) {
-        l->aspect[l->n_entry] = v->a[i];
-        l->part[l->n_entry++] = part_of(l, v);
-    }
-    return s;
-}
-
-static rec_status aspects_of_candidates(listing *l, rec_err *err) {
-    rec_status s = REC_OK;
-    l->start = rec_zeros(l->n + 1, sizeof *l->start);
-    l->aspects = dict_new();
-    if (!l->start || !l->aspects) return rec_nomem(err);
-    for (size_t i = 0; i < l->n && s == REC_OK; i++) {
-        const candidate_in *c = &l->c[i];
-        for (size_t f = 0; f < l->n_facet && s == REC_OK; f++) {
-            values v = {.l = l, .facet = f};
-            const json *own = c->from ? json_get(c->from, l->facet[f].spec.name) : NULL;
-            if (own)
-                s = values_of_json(&v, own, err);
-            else if (l->facets)
-                s = values_of_item(&v, item_of_facets(l, l->view, c->item), err);
-            if (s == REC_OK) s = add_aspects(l, &v, err);
-        }
-        l->start[i + 1] = l->n_entry;
-    }
-    return s;
-}
-
-/* ---- what is wished for ----------------------------------------------------------------------------------------- */
-
-static rec_status need_wishes(listing *l, size_t *n, rec_err *err) {
-    /* Values of a history may be new to the dictionary: [n] grows with it. */
-    size_t want = dict_count(l->aspects);
-    if (want <= *n) return REC_OK;
-    double *more = rec_zeros(want, sizeof *more);
-    if (!more) return rec_nomem(err);
-    if (*n) memcpy(more, l->wish, *n * sizeof *more);
-    rec_free(l->wish);
-    l->wish = more;
-    *n = want;
-    return REC_OK;
-}
-
-static rec_status wish_target(listing *l, const json *target, size_t *n_wish,
-                              rec_err *err) {
-    size_t f = 0;
-    rec_status s = REC_OK;
-    if (!json_is_object(target))
-        return refuse("target", "an object such as {\"Drama\": 0.5, \"Crime\": 0.5}",
-                      err);
-    while (!l->facet[f].is_wished) f++;
-    for (const json *j = json_first(target); j && s == REC_OK; j = json_next(j)) {
-        values v = {.l = l, .facet = f};
-        double x = json_is_number(j) ? json_number(j, -1) : -1;
-        if (!(x >= 0 && x <= 1e9)) return refuse("target", "numbers from 0", err);
-        s = add_value(&v, json_key(j), strlen(json_key(j)), err);
-        if (s == REC_OK) s = need_wishes(l, n_wish, err);
-        for (size_t i = 0; s == REC_OK && i < v.n; i++) l->wish[v.a[i]] += x;
-    }
-    return s;
-}
-
-/* The mix of what they liked, by how much. */
-static rec_status wish_profile(listing *l, const sq_profile *p, size_t *n_wish,
-                               rec_err *err) {
-    const sq_view *rv;
-    const sq_profile *rp;
-    rec_status s = REC_OK;
-    tf_profile_rows(l->view, p, &rv, &rp);
-    bool is_explicit = rv->cfg.signal.feedback == FEEDBACK_EXPLICIT;
-    for (size_t i = 0; i < rp->n && s == REC_OK; i++) {
-        const interaction *r = &rp->row[i];
-        double w = (double)(is_explicit ? r->value * r->weight : r->weight);
-        uint32_t item = item_of_facets(l, rv, r->item);
-        for (size_t f = 0; f < l->n_facet && w > 0 && s == REC_OK; f++) {
-            values v = {.l = l, .facet = f};
-            if (!l->facet[f].is_wished) continue;
-            s = values_of_item(&v, item, err);
-            if (s == REC_OK) s = need_wishes(l, n_wish, err);
-            for (size_t k = 0; s == REC_OK && k < v.n; k++)
-                l->wish[v.a[k]] += w * (double)part_of(l, &v);
-        }
-    }
-    return s;
-}
-
-static rec_status wish_somebody(listing *l, const json *user, const json *history,
-                                size_t *n_wish, rec_err *err) {
-    sq_profile p = {0};
-    sq_who who = {0};
-    rec_key key;
-    char buf[32], *text = NULL;
-    rec_status s = REC_OK;
-    if (!l->facets)
-        return rec_fail(err, REC_RANGE,
-                        NAME ": options \"user\" and \"history\" need \"model\", a "
-                             "model with facets");
-    if (user) {
-        cell c = cell_of(user);
-        if (!is_key(user)) return refuse("user", "a number or text", err);
-        if (sq_key(&c, l->view->user_affinity, buf, &key, &s, err)) who.user = &key;
-    }
-    if (s == REC_OK && history) {
-        text = json_print(history);
-        if (!text) return rec_nomem(err);
-        who.history = text;
-        who.n_history = strlen(text);
-    }
-    if (s == REC_OK) s = sq_profile_read(l->view, &who, &p, err);
-    if (s == REC_OK) s = wish_profile(l, &p, n_wish, err);
-    sq_profile_clear(&p);
-    rec_free(text);
-    return s;
-}
-
-static const json *option(const listing *l, const char *name) {
-    const json *j = l->options ? json_get(l->options, name) : NULL;
-    return j && !json_is_null(j) ? j : NULL;
-}
-
-static rec_status wish(listing *l, rec_err *err) {
-    const json *user = option(l, "user"), *history = option(l, "history"),
-               *target = option(l, "target");
-    size_t n = 0;
-    double sum = 0;
-    rec_status s = need_wishes(l, &n, err);
-    if (s == REC_OK && target)
-        s = wish_target(l, target, &n, err);
-    else if (s == REC_OK && (user || history))
-        s = wish_somebody(l, user, history, &n, err);
-    else if (s == REC_OK && l->method == DIVERSIFY_CALIBRATED)
-        s = rec_fail(err, REC_RANGE,
-                     NAME ": method calibrated needs \"user\", \"history\" or "
-                          "\"target\": whose mix is followed");
-    for (size_t a = 0; s == REC_OK && a < n; a++) sum += l->wish[a];
-    if (s == REC_OK && !(sum > 0)) /* nothing is known: the mix of the candidates */
-        for (size_t e = 0; e < l->n_entry; e++)
-            l->wish[l->aspect[e]] += (double)l->part[e], sum += (double)l->part[e];
-    for (size_t a = 0; s == REC_OK && sum > 0 && a < n; a++) l->wish[a] /= sum;
-    return s;
-}
-
-/* Of every value by the facet that it is of: the dictionary tells. */
-static rec_status set_caps(listing *l, rec_err *err) {
-    size_t n = dict_count(l->aspects), nbyte;
-    bool any = false;
-    for (size_t f = 0; f < l->n_facet; f++) any |= l->facet[f].is_capped;
-    if (!any) return REC_OK;
-    l->cap = rec_array(n, sizeof *l->cap);
-    if (!l->cap) return rec_nomem(err);
-    for (uint32_t a = 0; a < n; a++) {
-        const facet_in *f = &l->facet[dict_get(l->aspects, a, &nbyte)[0] - 'A'];
-        l->cap[a] = f->is_capped ? f->cap : UINT32_MAX;
-    }
-    return REC_OK;
 }
 
 /* ---- likeness --------------------------------------------------------------------------------------------------- */
@@ -716,9 +438,9 @@ static bool listing_next(tvf_result *base, cell *row, rec_status *status,
 static rec_status prepare(listing *l, rec_err *err) {
     diversify_args a = {.method = l->method, .lambda = l->lambda, .n = l->n};
     rec_status s = rate(l, err);
-    if (s == REC_OK) s = aspects_of_candidates(l, err);
-    if (s == REC_OK && wants_wish(l)) s = wish(l, err);
-    if (s == REC_OK) s = set_caps(l, err);
+    if (s == REC_OK) s = diversify_aspects(l, err);
+    if (s == REC_OK && wants_wish(l)) s = diversify_wish(l, err);
+    if (s == REC_OK) s = diversify_caps(l, err);
     if (s == REC_OK) s = choose_likeness(l, &a, err);
     a.relevance = l->relevance;
     a.aspect_start = l->start;
