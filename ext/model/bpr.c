@@ -249,7 +249,7 @@ static size_t bpr_nbyte(const rec_model *model) {
 
 // clang-format off
 static const model_option bpr_options[] = {
-    {"factors", OPT_INT, 1, BPR_MAX_FACTORS, "64", NULL, "numbers that describe an item"},
+    {"factors", OPT_INT, 1, BPR_MAX_FACTORS, "128", NULL, "numbers that describe an item"},
     {"epochs", OPT_INT, 1, 10000, "40", NULL, "passes over the likes"},
     {"negatives", OPT_ENUM, 0, 2, "hard", "uniform|popular|hard", "which items a like is compared with"},
     {"candidates", OPT_INT, 1, 1000, "16", NULL, "negatives=hard: drawn, and the one that scores highest taken"},
