@@ -599,6 +599,7 @@ static size_t content_nbyte(const rec_model *m) {
 static const model_option content_options[] = {
     {"embedder", OPT_EMBEDDER, 0, 0, "lsa(256)", NULL, "what makes vectors: lsa(dims), static('path'), llm('name'), column(name); several with weights: lsa(256), column(image):0.5"},
     {"centroids", OPT_INT, 1, TASTES_MAX, "1", NULL, "a user's tastes: likes are put in so many groups, and an item is near one of them"},
+    {"feature_weights", OPT_TEXT, 0, 0, NULL, NULL, "what facets count beside the words, as in 'genres:3, year:1'; default 2, numbers 0"},
     {"text_weight", OPT_REAL, 0, 1, "0.5", NULL, "share of the sentence where there is a history too"},
     {"min_df", OPT_INT, 1, 1000, NULL, NULL, "words in fewer items are dropped; default 2, small catalogues 1"},
     {"max_df", OPT_REAL, 0.001, 1, NULL, NULL, "words in a larger share of the items are dropped; default .3"},

@@ -347,6 +347,8 @@ typedef struct
 rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
                              key_affinity item, sq_items *out, rec_run *run,
                              rec_err *err);
+/* weight[n_facet] by feature_weights=; -1: not named. */
+rec_status sq_facet_weights(const sq_model_cfg *cfg, double *weight, rec_err *err);
 /* Only out->print, as the other would set it now: one pass that builds nothing. */
 rec_status sq_source_print(sq_conn *c, const char *schema, const sq_model_cfg *cfg,
                            key_affinity item, sq_items *out, rec_run *run,

@@ -21,14 +21,22 @@
  */
 #include "sq.h"
 
-/* A facet value says more of an item than one word of its text does. */
-#define FACET_WEIGHT 2
+#include <math.h>
+
+/* A facet value says more of an item than one word of its text does. Numbers say little unless asked. */
+#define FACET_WEIGHT     2
+#define FACET_MAX_WEIGHT 1000.
+/* Numbers that look like years are taken by decades, others by steps of a factor. */
+#define NUMBER_YEAR_LEAST 1000
+#define NUMBER_YEAR_MOST  2999
+#define NUMBER_STEP       1.4142135623730951
 
 #define KEYS_POLL_ROWS 1024
 
 typedef struct item_reader {
     const sq_model_cfg *cfg;
-    embed_spec spec; /* columns of vectors */
+    embed_spec spec;                   /* columns of vectors */
+    double weight[CATALOG_MAX_FACETS]; /* of features; below 0: as is usual */
     key_affinity affinity;
     catalog *items;
     corpus *docs; /* borrowed; NULL: no texts */
@@ -239,13 +247,76 @@ rec_status sq_source_print(sq_conn *c, const char *schema, const sq_model_cfg *c
     return s;
 }
 
+/* feature_weights='genres:3, year:1': fn for every pair. */
+rec_status sq_facet_weights(const sq_model_cfg *cfg, double *weight, rec_err *err) {
+    const char *s = cfg->ops ? opt_text(&cfg->options, "feature_weights") : NULL;
+    for (size_t f = 0; f < cfg->n_facet; f++) weight[f] = -1; /* as is usual */
+    while (s && *s) {
+        size_t f = 0;
+        s += strspn(s, " \t\r\n");
+        const char *at = s;
+        char *name = sq_identifier(&s, err);
+        if (!name && err && err->code == REC_NOMEM) return REC_NOMEM;
+        while (name && f < cfg->n_facet &&
+               sqlite3_stricmp(name, cfg->facet[f].name) != 0)
+            f++;
+        rec_free(name);
+        s += strspn(s, " \t\r\n");
+        double x = -1;
+        size_t n = name && *s == ':' ? strspn(s + 1, " ") : 0;
+        n = name && *s == ':' ? n + rec_parse_number(s + 1 + n, strlen(s + 1 + n), &x)
+                              : 0;
+        if (f == cfg->n_facet || !(x >= 0 && x <= FACET_MAX_WEIGHT))
+            return rec_fail(
+                err, REC_RANGE,
+                "feature_weights: expected facet:weight, a name in facets= and "
+                "0 to 1000, at '%.40s'",
+                at);
+        weight[f] = x;
+        s += 1 + n;
+        s += strspn(s, " \t\r\n");
+        if (*s == ',') s++;
+    }
+    return REC_OK;
+}
+
+/* A number as two features, those of the steps that it lies between: near numbers share one. The steps do not
+ * depend on the other items, so an item that comes later fits. "year=1990", "runtime=90.5". */
+static rec_status add_number(const catalog *items, size_t f, uint32_t item,
+                             double weight, corpus *docs, rec_err *err) {
+    double x;
+    char feature[256];
+    if (!facet_item_number(items, f, item, &x) || !isfinite(x)) return REC_OK;
+    bool is_year = x >= NUMBER_YEAR_LEAST && x <= NUMBER_YEAR_MOST && x == floor(x);
+    double size = fabs(x), at = is_year ? x / 10 : log(1 + size) / log(NUMBER_STEP);
+    rec_status s = REC_OK;
+    for (int i = 0; i < 2 && s == REC_OK; i++) {
+        double step = floor(at) + i, part = i ? at - floor(at) : 1 - (at - floor(at));
+        double value = is_year ? step * 10 : pow(NUMBER_STEP, step) - 1;
+        size_t n = rec_format(feature, sizeof feature, "%s=%s%.3g",
+                              facet_name(items, f), x < 0 ? "-" : "", value);
+        if (is_year)
+            n = rec_format(feature, sizeof feature, "%s=%.0f", facet_name(items, f),
+                           value);
+        if (part > 0)
+            s = corpus_add_feature(docs, item, feature, n, (float)(weight * part), err);
+    }
+    return s;
+}
+
 /* "genres=Comedy" for every value of every text facet; paths with their ancestors. */
-static rec_status add_features(const catalog *items, uint32_t item, corpus *docs,
+static rec_status add_features(const item_reader *r, uint32_t item, corpus *docs,
                                rec_err *err) {
     char feature[256];
     rec_status s = REC_OK;
+    const catalog *items = r->items;
     for (size_t f = 0; f < catalog_n_facets(items) && s == REC_OK; f++) {
-        if (facet_kind(items, f) == FACET_NUMBER) continue;
+        bool is_number = facet_kind(items, f) == FACET_NUMBER;
+        double weight = r->weight[f] >= 0 ? r->weight[f] : is_number ? 0 : FACET_WEIGHT;
+        if (is_number) {
+            s = add_number(items, f, item, weight, docs, err);
+            continue;
+        }
         const uint32_t *value;
         size_t n = facet_item_values(items, f, item, &value);
         for (size_t i = 0; i < n && s == REC_OK; i++) {
@@ -253,7 +324,7 @@ static rec_status add_features(const catalog *items, uint32_t item, corpus *docs
             const char *text = facet_value(items, f, value[i], &n_value);
             size_t n_feature = rec_format(feature, sizeof feature, "%s=%.*s",
                                           facet_name(items, f), (int)n_value, text);
-            s = corpus_add_feature(docs, item, feature, n_feature, FACET_WEIGHT, err);
+            s = corpus_add_feature(docs, item, feature, n_feature, (float)weight, err);
         }
     }
     return s;
@@ -267,7 +338,7 @@ static rec_status build_corpus(const item_reader *r, corpus *docs, rec_run *run,
         size_t end = i < r->n_text ? r->text_end[i] : begin;
         s = corpus_add(docs, i, (const char *)r->text.data + begin, end - begin, 1,
                        err);
-        if (s == REC_OK) s = add_features(r->items, i, docs, err);
+        if (s == REC_OK) s = add_features(r, i, docs, err);
         if (s == REC_OK) s = run_check(run, err);
         begin = end;
     }
@@ -281,7 +352,7 @@ rec_status sq_source_catalog(sq_conn *c, const char *schema, const sq_model_cfg 
                      .affinity = item,
                      .source = cfg->items ? cfg->items : cfg->interactions,
                      .want_text = out->want_docs && cfg->items};
-    rec_status s = REC_OK;
+    rec_status s = sq_facet_weights(cfg, r.weight, err);
     sq_embed_spec(cfg, &r.spec);
     out->items = NULL;
     out->docs = NULL;

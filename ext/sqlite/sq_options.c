@@ -353,6 +353,9 @@ static rec_status check_needs(const sq_model_cfg *cfg, rec_err *err) {
         return rec_fail(err, REC_RANGE,
                         "embedder=%.80s reads text=, columns of the items table",
                         opt_text(&cfg->options, "embedder"));
+    double weight[CATALOG_MAX_FACETS];
+    rec_status s = sq_facet_weights(cfg, weight, err);
+    if (s != REC_OK) return s;
     if ((needs & MODEL_NEEDS_TEXT) && !cfg->n_text && !cfg->n_facet && !spec.n_column)
         return rec_fail(
             err, REC_RANGE,

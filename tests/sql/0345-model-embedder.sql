@@ -72,3 +72,17 @@ UPDATE pictures SET caption = NULL, kind = NULL;
 SELECT rec_train('both');
 -- the models as they were still answer
 SELECT item FROM rec_similar('look', 1, 1);
+
+-- facets and numbers as features, with weights; numbers that are near share a step
+CREATE TABLE films(id INTEGER PRIMARY KEY, kind TEXT, year INTEGER, price REAL);
+INSERT INTO films VALUES (1,'a',1994,10.5),(2,'b',1996,11),(3,'a',2015,300),(4,'b',2018,NULL),(5,'a',1955,0),(6,'b',1958,-20);
+CREATE TABLE seen(user, id); INSERT INTO seen VALUES (1, 1);
+CREATE VIRTUAL TABLE f USING rec_model(algorithm=content, items=films, item=id, facets='kind, year, price', embedder='lsa(8)', interactions=seen);
+CREATE VIRTUAL TABLE w USING rec_model(algorithm=content, items=films, item=id, facets='kind, year, price', embedder='lsa(8)', interactions=seen, feature_weights='year:3, kind:0.1, price:1');
+SELECT rec_train('f') ->> 'items', rec_train('w') ->> 'items';
+SELECT group_concat(item, ' ') FROM (SELECT item FROM f WHERE user = 1 AND seen = 0 ORDER BY rank LIMIT 2);
+SELECT item, round(score,2) FROM w WHERE user = 1 AND seen = 0 ORDER BY rank;
+SELECT kind, key, round(weight, 2) FROM rec_explain('w', 1, 2);
+CREATE VIRTUAL TABLE x USING rec_model(algorithm=content, items=films, item=id, facets='kind, year', feature_weights='yeer:3');
+CREATE VIRTUAL TABLE x USING rec_model(algorithm=content, items=films, item=id, facets='kind, year', feature_weights='year 3');
+CREATE VIRTUAL TABLE x USING rec_model(algorithm=content, items=films, item=id, facets='kind, year', feature_weights='year:-3');
