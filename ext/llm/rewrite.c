@@ -17,7 +17,9 @@
 #define MAX_SENTENCE_CHARS 4000
 #define MAX_TURNS          20
 #define MAX_PHRASE_CHARS   60
-#define VOCAB_VALUES       60 /* values of one facet that a prompt lists */
+#define CONFIDENCE_FOLLOWED \
+    0.7                 /* of a sentence that only earlier ones give a meaning */
+#define VOCAB_VALUES 60 /* values of one facet that a prompt lists */
 
 typedef struct rewrite_options {
     json *root;      /* owned */
@@ -132,9 +134,28 @@ static rec_status join_queries(query_request *top, const query_request *old,
     return REC_OK;
 }
 
+/* "Older ones", "any year": the newest sentence changes what was said before. */
+static void revise(const query_revision *r, const catalog *items, query_request *old) {
+    const char *name = items ? facet_name(items, r->facet) : "";
+    filters *f = &old->filters;
+    for (size_t i = 0; i < f->n_cond; i++) {
+        if (strcmp(f->cond[i].name, name) != 0) continue;
+        if (r->direction == 0) {
+            facet_cond_clear(&f->cond[i]);
+            f->cond[i] = f->cond[--f->n_cond];
+        } else {
+            bool is_year = strstr(name, "year") != NULL;
+            query_revise_cond(r, is_year, &f->cond[i]);
+        }
+        return;
+    }
+}
+
 /* Lay what was said before under the newest sentence. */
-static rec_status underlay(query_request *top, const query_request *old, rec_err *err) {
+static rec_status underlay(query_request *top, query_request *old, const catalog *items,
+                           rec_err *err) {
     rec_status st = join_queries(top, old, err);
+    for (size_t i = 0; i < top->n_revision; i++) revise(&top->revision[i], items, old);
     for (size_t i = 0; i < old->filters.n_cond && !st; i++) {
         facet_cond *c = filters_at(&top->filters, old->filters.cond[i].name, err);
         st = c ? underlay_cond(c, &old->filters.cond[i], err) : rec_nomem(err);
@@ -151,12 +172,20 @@ static rec_status apply_rules(const char *text, size_t nbyte, const llm_context 
                               const rewrite_options *o, query_request *out,
                               rec_err *err) {
     rec_status st = query_parse(text, nbyte, ctx->items, &ctx->language, out, err);
+    bool said_nothing = out->needs_clarification && !out->filters.n_cond;
     for (size_t i = o->n_turn; i-- > 0 && !st;) {
         query_request old = {0};
         st = query_parse(o->turn[i], strlen(o->turn[i]), ctx->items, &ctx->language,
                          &old, err);
-        if (!st) st = underlay(out, &old, err);
+        if (!st) st = underlay(out, &old, ctx->items, err);
         query_request_clear(&old);
+    }
+    bool has_said = out->filters.n_cond || out->n_like || (out->query && *out->query);
+    if (!st && said_nothing && has_said && o->n_turn) { /* "more like that" */
+        rec_free(out->question);
+        out->question = NULL;
+        out->needs_clarification = false;
+        out->confidence = CONFIDENCE_FOLLOWED;
     }
     return st;
 }

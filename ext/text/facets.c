@@ -21,13 +21,15 @@ static void list_clear(char **list, size_t n) {
     rec_free(list);
 }
 
+void facet_cond_clear(facet_cond *c) {
+    list_clear(c->any, c->n_any);
+    list_clear(c->all, c->n_all);
+    list_clear(c->none, c->n_none);
+    *c = (facet_cond){0};
+}
+
 void filters_clear(filters *f) {
-    for (size_t i = 0; i < f->n_cond; i++) {
-        facet_cond *c = &f->cond[i];
-        list_clear(c->any, c->n_any);
-        list_clear(c->all, c->n_all);
-        list_clear(c->none, c->n_none);
-    }
+    for (size_t i = 0; i < f->n_cond; i++) facet_cond_clear(&f->cond[i]);
     rec_free(f->cond);
     *f = (filters){0};
 }

@@ -498,6 +498,7 @@ rec_status query_parse(const char *text, size_t nbyte, const catalog *c,
     if (!rc) query_titles(&q); /* first as it stands: "La vita è bella" is no request */
     if (!rc && !q.n_titles && query_translate(&q)) query_titles(&q);
     if (!rc) rc = query_numbers(&q);
+    if (!rc) rc = query_revisions(&q);
     if (!rc) query_negation(&q);
     if (!rc) rc = query_values(&q);
     if (!rc && !c) rc = query_excluded(&q);

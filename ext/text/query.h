@@ -5,6 +5,7 @@
  *              -> titles    query_titles.c   "like X", quoted and capitalised titles
  *              -> numbers   query_amount.c   units, decades, spans
  *                           query_number.c   comparisons, which facet, bounds
+ *              -> revise    query_revise.c   "older ones", "any year": changes of the request before
  *              -> not       query_negation.c "no X", "without Y", "anything but Z"
  *              -> values    query_facets.c   facet values, conjunction, flags
  *              -> request   query.c          intent, what is left, confidence, question
@@ -121,6 +122,8 @@ int amount_facet(const query_state *q,
 
 /* query_number.c */
 rec_status query_numbers(query_state *q);
+/* query_revise.c */
+rec_status query_revisions(query_state *q);
 /* query_facets.c */
 rec_status query_values(query_state *q);
 /* query_negation.c */

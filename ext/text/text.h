@@ -350,6 +350,7 @@ typedef struct filters {
     facet_cond *cond; /* owned */
     size_t n_cond;
 } filters;
+void facet_cond_clear(facet_cond *c);
 void filters_clear(filters *f);
 facet_cond *filters_at(filters *f, const char *name,
                        rec_err *err); /* found or added; NULL on OOM */
@@ -379,6 +380,11 @@ typedef struct text_list {
 } text_list;
 rec_status text_list_add(text_list *l, const char *s, size_t nbyte, rec_err *err);
 void text_list_clear(text_list *l);
+#define QUERY_MAX_REVISIONS 8
+typedef struct query_revision { /* of an earlier request; no part of the object */
+    size_t facet;
+    int direction; /* -1 lower, 1 higher, 0 dropped */
+} query_revision;
 typedef struct query_request { /* the object of SQL.md section 5 */
     char *query;               /* owned: what is left to search for */
     text_list expansions, exclude;
@@ -388,6 +394,8 @@ typedef struct query_request { /* the object of SQL.md section 5 */
     size_t n_like;
     uint32_t *dislike_items; /* owned: "nothing like Shrek"; no part of the object */
     size_t n_dislike;
+    query_revision revision[QUERY_MAX_REVISIONS];
+    size_t n_revision;
     double confidence; /* 0..1 */
     bool needs_clarification;
     char *question; /* owned or NULL */
@@ -398,6 +406,9 @@ void query_request_clear(query_request *q);
  * NULL (then there are no filters / no expansions). */
 rec_status query_parse(const char *text, size_t nbyte, const catalog *c,
                        const text_space *s, query_request *out, rec_err *err);
+/* Change a condition of the earlier request: lower or higher than its bounds, or none left (lists are the
+ * caller's). is_whole: the facet counts in whole steps (years). */
+void query_revise_cond(const query_revision *r, bool is_whole, facet_cond *old);
 /* Titles that the text names, longest first: item numbers and the bytes that name them. */
 typedef struct title_hit {
     uint32_t item;

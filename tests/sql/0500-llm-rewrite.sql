@@ -28,6 +28,15 @@ SELECT json_valid(q), q ->> 'status', q ->> 'error' FROM (SELECT llm_rewrite('a 
 SELECT llm_rewrite('and not animated', 'about', '{"context": "films after 1990"}') ->> 'filters';
 SELECT llm_rewrite('before 1990', 'about', '{"context": ["dramas of 2004", {"role": "assistant", "content": "musicals"}]}') ->> 'filters';
 
+-- A comparative compares with what was said before, indifference takes it back; alone both change nothing.
+SELECT llm_rewrite('older ones, and not animated', 'about', '{"context": "dramas from the 90s"}') ->> 'filters';
+SELECT llm_rewrite('something newer', 'about', '{"context": "dramas before 1980"}') ->> 'filters';
+SELECT llm_rewrite('any year is fine', 'about', '{"context": ["dramas from the 90s"]}') ->> 'filters';
+SELECT llm_rewrite('forget the genre, shorter ones', 'about', '{"context": ["dramas from the 90s"]}') ->> 'filters';
+SELECT q ->> 'filters', q ->> 'needs_clarification' FROM (SELECT llm_rewrite('fewer of those', 'about', '{"context": ["dramas from the 90s"]}') AS q);
+SELECT q ->> 'like_items', q ->> 'needs_clarification' FROM (SELECT llm_rewrite('more like that', 'about', '{"context": "something like Aladdin"}') AS q);
+SELECT llm_rewrite('older ones', 'about') ->> 'filters';
+
 -- NULL in, NULL out; wrong arguments are named.
 SELECT llm_rewrite(NULL) IS NULL, llm_rewrite(NULL, 'about', NULL) IS NULL;
 SELECT llm_rewrite(42);
