@@ -271,6 +271,27 @@ static const scenario scenarios[] = {
      "INSERT INTO ratings VALUES (5, 1, 5, 400);" TRAIN_GROWING
      "SELECT count(*) FROM taste_log WHERE phase = 'incremental';",
      CHECK_GROWING, 100},
+    {"embedders", base_tables,
+     "ALTER TABLE movies ADD COLUMN look; UPDATE movies SET look = '[1,2]' WHERE "
+     "movie_id "
+     "< 4;"
+     "CREATE VIRTUAL TABLE look USING rec_model(algorithm=content, items=movies, "
+     "item=movie_id, text=overview, facets='genres[|], year', "
+     "feature_weights='year:1', "
+     "embedder='lsa(3), column(look):0.5', centroids=2, interactions=ratings, "
+     "user=user_id);"
+     "CREATE VIRTUAL TABLE warm USING rec_model(algorithm=als, factors=2, epochs=2, "
+     "interactions=ratings, user=user_id, items=movies, item=movie_id, features=look);"
+     "SELECT rec_train('look'); SELECT rec_train('warm');",
+     "SELECT rec_train('look'); INSERT INTO warm(warm) VALUES ('train');"
+     "SELECT item, score FROM look WHERE user = 1; SELECT item, score FROM warm WHERE "
+     "user = 1;"
+     "INSERT INTO movies VALUES (6,'Zeta','Drama',1991,'a dog',x'0000803f00000000');"
+     "SELECT item, score FROM look WHERE history = '[1]'; SELECT item, score FROM warm "
+     "WHERE user = 2;",
+     "INSERT INTO look(look) VALUES ('integrity-check'); INSERT INTO warm(warm) VALUES "
+     "('integrity-check');",
+     0},
     {"relation", base_tables, MODELS,
      "SELECT item, score FROM taste WHERE user = 1 AND seen = 0 ORDER BY score DESC "
      "LIMIT 2;"
