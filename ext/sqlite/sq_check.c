@@ -102,7 +102,7 @@ static rec_status check_parts(sq_conn *c, const sq_view *v, rec_err *err) {
         "SELECT quote(part), chunk FROM \"%w\".\"%w_data\" WHERE (NOT %d"
         " OR part IS NULL OR chunk IS NULL OR (part = 'gate') <> %d OR part NOT IN"
         " ('model', 'popularity', 'items', 'users', 'near', 'alike', 'trace', 'gate'))"
-        " AND part NOT GLOB 'embed.*'",
+        " AND coalesce(part NOT GLOB 'embed.*' OR chunk IS NULL, 1)",
         v->schema, v->name, v->model || v->n_member, v->n_member > 0);
     if (s == REC_OK) s = sq_step(st, v->name, &row, err);
     if (s == REC_OK && row)
