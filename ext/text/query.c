@@ -95,7 +95,7 @@ static bool is_chitchat(const query_state *q) {
         "real doing ";
     bool is_talk =
         any_word_in(q, " hello hi hey hiya thanks thank thx goodbye bye greetings "
-                       "howdy lol haha cheers ");
+                       "howdy lol haha cheers ok okay perfect ");
     for (size_t i = 0; !is_talk && i < sizeof phrases / sizeof phrases[0]; i++)
         is_talk = any_words(q, phrases[i]);
     for (size_t i = 0; is_talk && i < q->n; i++) {
@@ -142,6 +142,9 @@ static bool is_informational(const query_state *q) {
         return false;
     for (size_t k = 0; k < sizeof phrases / sizeof phrases[0]; k++)
         if (any_words(q, phrases[k])) return true;
+    if (word_is(q, i, "compare")) return true;
+    if (word_is(q, i, "do") && word_in(q, i + 1, " you they "))
+        return !word_in(q, i + 2, " have know recommend suggest sell carry stock got ");
     if (word_in(q, i, " who whose whos when why whens whys ")) return true;
     if (word_is(q, i, "how")) return !word_is(q, i + 1, "about");
     if (word_in(q, i, " where wheres ")) return !word_in(q, i + 1, " can could do ");

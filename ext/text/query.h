@@ -124,6 +124,8 @@ int amount_facet(const query_state *q,
 rec_status query_numbers(query_state *q);
 /* query_revise.c */
 rec_status query_revisions(query_state *q);
+/* Does word i name a facet or what it holds ("brand", "colour", "genre")? */
+bool query_names_facet(query_state *q, size_t i);
 /* query_facets.c */
 rec_status query_values(query_state *q);
 /* query_negation.c */

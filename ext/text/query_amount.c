@@ -80,6 +80,15 @@ static int ordinal_value(const query_state *q, size_t i) {
 /* "the early 90s", "nineteenth century": a span of years. */
 static size_t decade_at(const query_state *q, size_t i, amount *a) {
     size_t at = i + (word_in(q, i, " the ") ? 1 : 0), narrow = SIZE_MAX;
+    size_t n_last = words_at(q, i, "last century");
+    if (!n_last) n_last = words_at(q, i, "the last century");
+    if (n_last) {
+        *a = (amount){
+            .role = ROLE_YEAR, .facet = -1, .is_decade = true, .is_range = true};
+        a->lo = 1900;
+        a->hi = 1999;
+        return a->n = n_last;
+    }
     if (words_at(q, i, "this century") || words_at(q, i, "the current century")) {
         *a = (amount){
             .role = ROLE_YEAR, .facet = -1, .is_decade = true, .is_range = true};

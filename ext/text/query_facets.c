@@ -239,9 +239,10 @@ static mention_join join_of(const query_state *q, const mention *a, size_t i) {
         return q->w[i].t.after_break ? JOIN_COMMA : JOIN_BESIDE;
     }
     size_t skip = i - end;
-    if (skip > 2 || !is_list_word(q, end)) return JOIN_APART;
-    if (skip == 2 && !word_in(q, end + 1, " a an the some maybe also even "))
-        return JOIN_APART;
+    if (skip > 3 || !is_list_word(q, end)) return JOIN_APART;
+    for (size_t k = end + 1; k < i; k++)
+        if (!word_in(q, k, " a an the some maybe perhaps also even else "))
+            return JOIN_APART;
     return word_is(q, end, "or") ? JOIN_OR : JOIN_AND;
 }
 
@@ -297,10 +298,13 @@ static size_t find_mentions(query_state *q, mention *m) {
     return n_mention;
 }
 
-/* A comma list is one of alternatives if it ends in "or" or in a plural or in "and". */
+/* A comma list is one of alternatives if it ends in "or", or in "and" with a plural or before a third. */
 static bool comma_is_or(const mention *m, size_t n, size_t i) {
+    size_t first = i;
+    while (first > 0 && m[first].join == JOIN_COMMA) first--;
     for (size_t k = i; k < n && m[k].e->facet == m[i].e->facet; k++) {
-        if (m[k].join == JOIN_OR || (m[k].join == JOIN_AND && m[k].is_plural))
+        if (m[k].join == JOIN_OR ||
+            (m[k].join == JOIN_AND && (m[k].is_plural || k - first >= 2)))
             return true;
         if (k > i && m[k].join != JOIN_COMMA) return false;
     }
@@ -326,7 +330,9 @@ static void group_mentions(const query_state *q, mention *m, size_t n) {
         if (!i || m[i].join == JOIN_APART || m[i].join == JOIN_BESIDE) continue;
         bool is_or = m[i].join == JOIN_OR;
         if (m[i].join == JOIN_AND)
-            is_or = m[i].is_plural && m[i - 1].is_plural && !is_both(q, &m[i - 1]);
+            is_or = ((m[i].is_plural && m[i - 1].is_plural) ||
+                     m[i - 1].join == JOIN_COMMA) &&
+                    !is_both(q, &m[i - 1]);
         if (m[i].join == JOIN_COMMA) is_or = comma_is_or(m, n, i);
         if (is_or) m[i].group = m[i - 1].group;
     }

@@ -26,6 +26,16 @@ static const char *const cue_words[] = {
     "not fond of",
     "not into",
     "anything else than",
+    "do not want to see",
+    "do not want to watch",
+    "do not want to read",
+    "dont want to see",
+    "dont want to watch",
+    "dont want to read",
+    "dont show me",
+    "do not show me",
+    "dont care for",
+    "no interest in",
     "do not want",
     "do not like",
     "cant stand",
@@ -237,7 +247,8 @@ static rec_status take_segment(query_state *q, size_t begin, size_t end) {
         n = query_phrase_at(q, i, &e, &n_entry);
         if (n && i + n > end) n = 0;
         any |= n > 0;
-        bool is_small = is_opening(q, i) || word_is_generic(q, i) || q->w[i].t.is_stop;
+        bool is_small = is_opening(q, i) || word_is_generic(q, i) ||
+                        q->w[i].t.is_stop || query_names_facet(q, i);
         if (!n && !is_small) is_covered = false;
         if (!n) n = 1;
     }

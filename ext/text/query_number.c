@@ -323,7 +323,10 @@ static void read_right(const query_state *q, expression *x) {
     for (size_t k = 0; k < sizeof rules_behind / sizeof rules_behind[0]; k++) {
         const number_rule *r = &rules_behind[k];
         size_t n = words_at(q, x->end, r->words);
+        amount next;
         if (!n || q->w[x->end].t.after_break) continue;
+        if (word_in(q, x->end, " or and ") && amount_at(q, x->end + n, &next))
+            continue; /* "4 stars and under 400" */
         if (word_is(q, x->end, "on") && (x->op != OP_EQ || x->end + 1 < q->n)) continue;
         /* "the 90s or more recent", "1990 or more films": only a comparison if it ends there. */
         x->op = r->op;

@@ -116,6 +116,10 @@ static int facet_named(query_state *q, size_t i) {
     return r == ROLE_NONE ? -1 : query_role_find(q, r);
 }
 
+bool query_names_facet(query_state *q, size_t i) {
+    return q->c && facet_named(q, i) >= 0;
+}
+
 /* Where '_' of the pattern falls. */
 static size_t place_of_facet(const char *pattern) {
     size_t at = 0;

@@ -135,6 +135,13 @@ static const sentence film_sentences[] = {
     {"what do you have?", "ask", ""},
     {"does the alien in Alien talk?", "like Alien; informational; fine", NULL},
     {"something good", "ask", ""},
+    {"I don't want to see any horror or war movies",
+     "genres none Horror; genres none War", ""},
+    {"a western, or maybe a musical", "genres any Western; genres any Musical", NULL},
+    {"thrillers from the last century", "genres any Thriller; year>=1900; year<=1999",
+     "thrillers"},
+    {"ok", "chitchat; fine", NULL},
+    {"do you deliver to Canada?", "informational; fine", NULL},
     /* other languages */
     {"eine Kom\xc3\xb6"
      "die aus den 90ern",
@@ -178,6 +185,9 @@ static const sentence shop_sentences[] = {
      "speakers"},
     {"rated 4.5 or higher", "rating>=4.5", ""},
     {"4+ stars", "rating>=4", ""},
+    {"speakers with at least 4 stars and under 400",
+     "rating>=4; price<=400; category any Audio>Speakers", "speakers"},
+    {"no brand Norvik please", "brand none Norvik", NULL},
     {"a red jacket", "colour any red; category any Clothing>Jackets", "red jacket"},
     {"gray running shoes", "colour any grey; category any Clothing>Shoes>Running shoes",
      NULL},
