@@ -19,6 +19,7 @@
  *     sq_profile   what is known of a user
  *     sq_score     scores, explanations, similar items
  *     sq_allowed   rules, requests, rankings
+ *     sq_preferences  what users say of their taste: sq_preferences.h
  *     sq_fit       fitting, for a training and for models in memory only (sq_eval.h)
  *     sq_train     training, both ways
  *     sq_check     integrity-check and the other commands of a model
@@ -270,7 +271,7 @@ typedef struct
     size_t n_text;
     facet_spec facet[CATALOG_MAX_FACETS];
     size_t n_facet;
-    char *eligible, *owned, *lexical;
+    char *eligible, *owned, *lexical, *preferences;
     bool repeat;
     uint64_t seed;
     sq_member member[HYBRID_MAX_MEMBERS];
@@ -472,8 +473,9 @@ struct sq_view {
     sq_batch *
         batch; /* histories, once several users were asked for without an index; or NULL */
     size_t n_asked;
-    struct sq_map *map;     /* of sq_block.c, once it was needed; or NULL */
-    struct sq_peers *peers; /* of sq_peers.c, likewise */
+    struct sq_map *map;                 /* of sq_block.c, once it was needed; or NULL */
+    struct sq_peers *peers;             /* of sq_peers.c, likewise */
+    struct sq_preferences *preferences; /* of sq_preferences.c, likewise */
     related *related; /* of the words of the items, once language was needed; or NULL */
     double liked_value; /* explicit: the rating that an item of `history` stands for */
     double trained_at;  /* unix seconds, 0 = never */
@@ -520,6 +522,7 @@ rec_status sq_view_require_trained(const sq_view *v, rec_err *err);
 void sq_view_language(sq_view *v, llm_context *out);
 size_t sq_view_n_items(const sq_view *v);
 
+typedef struct sq_wishes sq_wishes; /* sq_preferences.h */
 typedef struct sq_who {  /* who asks: a user, or a history, or nobody; and a sentence */
     const rec_key *user; /* NULL = none (already coerced) */
     const char *history; /* JSON array of item keys, or NULL */
@@ -528,6 +531,7 @@ typedef struct sq_who {  /* who asks: a user, or a history, or nobody; and a sen
     size_t n_query;
     const query_request *
         request; /* the llm_rewrite object, or NULL (its like_items are catalogue numbers) */
+    const sq_wishes *wishes; /* set while profiles of members are read */
 } sq_who;
 typedef struct sq_profile sq_profile;
 struct sq_profile {   /* what is known of them, in catalogue numbers */
@@ -537,6 +541,8 @@ struct sq_profile {   /* what is known of them, in catalogue numbers */
     bitmap seen;   /* items touched */
     bool is_known; /* user was in the training data */
     bool is_fresh; /* history differs from training: fold_in */
+    sq_wishes
+        *wishes; /* owned or NULL: of the view that was asked, not of its members */
     sq_profile *
         member; /* hybrids: [n_member], owned; each in its member's catalogue numbers */
     size_t n_member;
@@ -578,6 +584,9 @@ void sq_scores_clear(sq_scores *s);
  * and of its members), less what request->filters refuses. */
 rec_status sq_allowed(sq_view *v, const sq_profile *p, bool want_unseen, bitmap *out,
                       rec_err *err);
+/* Clear the items whose title, texts or facets have one of the phrases (word for word, by stems). */
+rec_status sq_drop_phrases(sq_view *v, const text_list *phrases, bitmap *items,
+                           rec_err *err);
 /* (*out)[n_items], owned: items in the order in which equal scores are listed. */
 rec_status sq_tie_order(const catalog *items, uint32_t **out, rec_err *err);
 /* Descending score, ties by a hash of the item key (so entries hold places in tie_item, not items: pull with

@@ -4,6 +4,7 @@
  *     less  what the user has seen           unless repeat=1, or the caller wants it
  *     less  what eligible= does not list     of the model and of every member
  *     less  what owned= lists
+ *     less  what preferences= gives -1
  *     less  what the filters of a request refuse, what it excludes by word, and the items it names as examples
  *     = bitmap --> ranking by descending score
  *
@@ -17,7 +18,7 @@
  *
  * Cost: rules O(their rows); exclude one pass over the texts of all items, about 15 us an item.
  */
-#include "sq.h"
+#include "sq_preferences.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -84,8 +85,8 @@ static bool row_has_phrase(sqlite3_stmt *st, const phrase *p, size_t n) {
     return false;
 }
 
-static rec_status drop_excluded(sq_view *v, const text_list *exclude, bitmap *allowed,
-                                rec_err *err) {
+rec_status sq_drop_phrases(sq_view *v, const text_list *exclude, bitmap *allowed,
+                           rec_err *err) {
     if (!exclude->n || !v->cfg.items) return REC_OK;
     size_t n = exclude->n < EXCLUDE_MAX_TERMS ? exclude->n : EXCLUDE_MAX_TERMS;
     phrase *p = rec_array(n, sizeof *p);
@@ -135,6 +136,7 @@ static rec_status apply_rules(sq_view *v, const sq_view *rules, const rec_key *u
 
 rec_status sq_rules_personal(const sq_view *v, bool *yes, rec_err *err) {
     rec_status s = sq_source_rules_personal(v->conn, v->schema, &v->cfg, yes, err);
+    *yes = *yes || v->cfg.preferences;
     for (size_t m = 0; m < v->n_member && s == REC_OK && !*yes; m++)
         s = sq_rules_personal(v->member[m].view, yes, err);
     return s;
@@ -143,7 +145,7 @@ rec_status sq_rules_personal(const sq_view *v, bool *yes, rec_err *err) {
 static rec_status apply_request(sq_view *v, const query_request *r, bitmap *allowed,
                                 rec_err *err) {
     rec_status s = filters_apply(&r->filters, v->items, allowed, err);
-    if (s == REC_OK) s = drop_excluded(v, &r->exclude, allowed, err);
+    if (s == REC_OK) s = sq_drop_phrases(v, &r->exclude, allowed, err);
     for (size_t i = 0; s == REC_OK && i < r->n_like; i++)
         if (r->like_items[i] < allowed->n_bit) bitmap_unset(allowed, r->like_items[i]);
     return s;
@@ -160,6 +162,7 @@ rec_status sq_allowed(sq_view *v, const sq_profile *p, bool want_unseen, bitmap 
     s = sq_enter(v->conn, &frame, v->schema, v->name, err);
     if (s == REC_OK) s = apply_rules(v, v, p->who.user, out, err);
     if (s == REC_OK && p->who.request) s = apply_request(v, p->who.request, out, err);
+    if (s == REC_OK) sq_wishes_allow(p->wishes, out);
     sq_leave(v->conn, &frame);
     if (s != REC_OK) bitmap_clear(out);
     return s;

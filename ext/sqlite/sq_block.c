@@ -21,6 +21,7 @@
  * Memory: a profile, two or three bitmaps and k entries a user, and the scores of one user a thread.
  */
 #include "sq_gate.h"
+#include "sq_preferences.h"
 
 #include <math.h>
 
@@ -241,6 +242,7 @@ static rec_status ask_users(void *ctx, size_t begin, size_t end, int worker,
         ask_one *a = &w->ask[i];
         s = topk_init(&u->found, w->b->k, err);
         if (s != REC_OK || !(has_sweep(v) || uses_near(w->b))) continue;
+        if (sq_wishes_bend(u->profile.wishes)) continue; /* asked alone */
         s = sq_ask(v, &u->profile, &a->asked, err);
         if (s != REC_OK) break;
         a->is_known = v->model->ops->knows(v->model, &a->asked.q);
@@ -382,7 +384,8 @@ static rec_status finish_users(void *ctx, size_t begin, size_t end, int worker,
     rec_status s = REC_OK;
     (void)worker;
     for (size_t i = begin; i < end && s == REC_OK; i++) {
-        if (w->list) s = blend_user(w, i, err);
+        if (w->list && !sq_wishes_bend(w->b->user[i].profile.wishes))
+            s = blend_user(w, i, err);
         if (s == REC_OK && !w->ask[i].is_gated)
             s = w->ask[i].is_known ? name_swept(w, &w->b->user[i], err)
                                    : score_user(w, &w->b->user[i], err);

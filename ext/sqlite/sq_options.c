@@ -69,6 +69,7 @@ static const common_option common_options[] = {
     {"eligible", SET_NAME, FIELD(eligible)},
     {"owned", SET_NAME, FIELD(owned)},
     {"lexical", SET_NAME, FIELD(lexical)},
+    {"preferences", SET_NAME, FIELD(preferences)},
     {"repeat", SET_SWITCH, FIELD(repeat)},
     {"seed", SET_SEED, FIELD(seed)},
 };

@@ -15,7 +15,7 @@
  *
  * Cost: O(rows) to read, O(rows) multiply-adds a question; memory 8 bytes a row.
  */
-#include "sq.h"
+#include "sq_preferences.h"
 
 #include <math.h>
 
@@ -44,6 +44,7 @@ void sq_view_forget(sq_view *v) {
     sq_batch_free(v->batch);
     sq_map_free(v->map);
     sq_peers_free(v->peers);
+    sq_preferences_free(v->preferences);
 }
 
 /* Weights become entries; the arrays of the dataset go over to the peers. */

@@ -2,7 +2,8 @@
  *
  *   user 42      --sq_source_user-->  rows of the interactions  --.
  *   history      --json-->            one row an item            --+--> merged, ascending by item
- *   like_items   (of a request)       one row an item            --'
+ *   like_items   (of a request)       one row an item            --+
+ *   preferences  (sq_preferences.c)   one row an item            --'
  *                                     seen = every item touched
  *
  * Nothing of a user is stored in a model: the rows are read when the question is asked, so a click of a second
@@ -16,7 +17,7 @@
  * I2. Keys that are not in the catalogue are left out, here as in training.
  * I3. A hybrid has a profile of each member, in that member's numbers; its own rows are for display.
  */
-#include "sq.h"
+#include "sq_preferences.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -148,6 +149,8 @@ static rec_status finish(const sq_view *v, sq_profile *p, const uint32_t *like,
                          rec_err *err) {
     rec_status s = add_history(v, p, err);
     if (s == REC_OK) s = add_like_items(v, p, like, err);
+    if (s == REC_OK)
+        s = sq_wishes_rows(v, p->wishes ? p->wishes : p->who.wishes, p, err);
     if (s != REC_OK) return s;
     p->n = interactions_merge(&v->cfg.signal, p->row, p->n, v->now);
     return v->model ? compare_with_training(v, p, err) : REC_OK;
@@ -209,6 +212,7 @@ static rec_status read_member(sq_view *v, size_t m, sq_profile *p, const uint32_
     }
     if (s == REC_OK) s = read_profile(mv, &who, own, &p->member[m], err);
     p->member[m].who.user = NULL; /* may point to buf; scoring does not need it */
+    p->member[m].who.wishes = NULL;
     rec_free(own);
     return s;
 }
@@ -263,13 +267,22 @@ static rec_status read_profile(sq_view *v, const sq_who *who, const uint32_t *li
 
 rec_status sq_profile_read(sq_view *v, const sq_who *who, sq_profile *out,
                            rec_err *err) {
-    return read_profile(v, who, likes_of(who), out, err);
+    sq_wishes *wishes;
+    sq_who all = who ? *who : (sq_who){0};
+    rec_status s = sq_wishes_read(v, all.user, &wishes, err);
+    memset(out, 0, sizeof *out);
+    all.wishes = wishes;
+    if (s == REC_OK) s = read_profile(v, &all, likes_of(who), out, err);
+    out->wishes = wishes;
+    out->who.wishes = NULL;
+    return s;
 }
 
 void sq_profile_clear(sq_profile *p) {
     for (size_t m = 0; m < p->n_member; m++) sq_profile_clear(&p->member[m]);
     rec_free(p->member);
     rec_free(p->row);
+    sq_wishes_free(p->wishes);
     bitmap_clear(&p->seen);
     memset(p, 0, sizeof *p);
 }

@@ -22,6 +22,7 @@
  * Cost: one pass of the model over its items, plus O(n) a member.
  */
 #include "sq_gate.h"
+#include "sq_preferences.h"
 
 #include <math.h>
 
@@ -604,6 +605,7 @@ rec_status sq_score(sq_view *v, const sq_profile *p, rec_run *run, sq_scores *ou
     if (s == REC_OK) s = run_check(run, err);
     if (s == REC_OK) s = score_plain(v, p, run, out, err);
     if (s == REC_OK) s = lean_on_examples(v, p, out, err);
+    if (s == REC_OK) s = sq_wishes_score(p->wishes, out, err);
     if (s != REC_OK) sq_scores_clear(out);
     return s;
 }
@@ -684,10 +686,21 @@ static rec_status explain_gate(sq_view *v, const sq_profile *p, uint32_t item,
     return s;
 }
 
+static rec_status explain_wishes(sq_view *v, const sq_profile *p, uint32_t item,
+                                 explain_fn fn, void *ctx, rec_err *err) {
+    sq_scores scores = {0};
+    if (!sq_wishes_bend(p->wishes)) return REC_OK;
+    rec_status s = score_plain(v, p, NULL, &scores, err);
+    if (s == REC_OK) s = sq_wishes_explain(p->wishes, &scores, item, fn, ctx, err);
+    sq_scores_clear(&scores);
+    return s;
+}
+
 rec_status sq_explain(sq_view *v, const sq_profile *p, uint32_t item, explain_fn fn,
                       void *ctx, rec_err *err) {
     double w[HYBRID_MAX_MEMBERS];
     rec_status s = sq_view_require_trained(v, err);
+    if (s == REC_OK) s = explain_wishes(v, p, item, fn, ctx, err);
     if (s != REC_OK || !v->n_member)
         return s == REC_OK ? explain_model(v, p, item, fn, ctx, err) : s;
     for (size_t m = 0; m < v->n_member; m++) w[m] = v->member[m].weight;

@@ -12,7 +12,7 @@
  * I2. Nothing is cached here: what a query reads is what the tables hold.
  * I3. A missing source is named, with its option.
  */
-#include "sq.h"
+#include "sq_preferences.h"
 
 /* ---- statements over one source ---------------------------------------------------------------- */
 
@@ -310,6 +310,15 @@ static rec_status check_lexical(const checker *k) {
         fts, sqlite3_errmsg(k->c->db));
 }
 
+static rec_status check_preferences(const checker *k) {
+    sq_columns t = {0};
+    if (!k->cfg->preferences) return REC_OK;
+    rec_status s = open_source(k, "preferences", k->cfg->preferences, &t);
+    if (s == REC_OK) s = sq_preferences_check(k->cfg, &t, k->table, k->err);
+    sq_columns_clear(&t);
+    return s;
+}
+
 rec_status sq_source_check(sq_conn *c, const char *schema, const char *table,
                            const sq_model_cfg *cfg, key_affinity *user,
                            key_affinity *item, rec_err *err) {
@@ -322,6 +331,7 @@ rec_status sq_source_check(sq_conn *c, const char *schema, const char *table,
     if (s == REC_OK) s = check_rule(&k, "eligible", cfg->eligible, false);
     if (s == REC_OK) s = check_rule(&k, "owned", cfg->owned, true);
     if (s == REC_OK) s = check_lexical(&k);
+    if (s == REC_OK) s = check_preferences(&k);
     return s;
 }
 

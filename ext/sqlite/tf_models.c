@@ -244,7 +244,7 @@ static rec_status read_interactions(listing *l, const sq_view *v, rec_err *err) 
 static rec_status check_sources(listing *l, const sq_view *v, bool is_member,
                                 rec_err *err) {
     const char *source[] = {v->cfg.eligible, v->cfg.owned, v->cfg.lexical,
-                            is_member ? v->cfg.interactions : NULL};
+                            v->cfg.preferences, is_member ? v->cfg.interactions : NULL};
     rec_status s = REC_OK;
     for (size_t i = 0; i < sizeof source / sizeof source[0] && s == REC_OK; i++) {
         rec_err why = {0};

@@ -2,6 +2,7 @@
  *
  *   rec_user('taste', 42)
  *       user   42            known      14        number of rows, newest time, source
+ *       preference genres=Drama Drama   .5        what they said (preferences=)
  *       facet  genres=Drama  Drama      .62       share of what they did that has it
  *       item   318           "..."      5  time   their rows, newest first
  *
@@ -20,6 +21,7 @@
  *
  * Cost: rec_user O(history * facets); rec_why_not scores the catalogue once.
  */
+#include "sq_preferences.h"
 #include "tf.h"
 
 #include <math.h>
@@ -173,6 +175,7 @@ static rec_status add_items(const sq_view *v, const sq_profile *p, tvf_rows *row
     bool has_value = v->cfg.signal.feedback == FEEDBACK_EXPLICIT;
     for (size_t i = 0; i < p->n && s == REC_OK; i++) {
         const interaction *r = &p->row[order[i]];
+        if (!bitmap_has(&p->seen, r->item)) continue; /* only said, never done */
         cell row[6] = {cell_str("item"),
                        tf_item_cell(v, r->item),
                        tf_title_cell(v, r->item),
@@ -182,6 +185,26 @@ static rec_status add_items(const sq_view *v, const sq_profile *p, tvf_rows *row
         s = tvf_rows_add(rows, row, err);
     }
     rec_free(order);
+    return s;
+}
+
+/* What they said: "genres=Drama", a word, or an item. */
+static rec_status add_preferences(const sq_view *v, const sq_wishes *w, tvf_rows *rows,
+                                  rec_err *err) {
+    rec_status s = REC_OK;
+    for (size_t i = 0; w && i < w->n && s == REC_OK; i++) {
+        const sq_target *t = w->a[i].target;
+        char *text = t ? sq_target_text(t, err) : NULL;
+        if (t && !text) return REC_NOMEM;
+        cell row[6] = {cell_str("preference"),
+                       t ? cell_str(text) : tf_item_cell(v, w->a[i].item),
+                       t ? cell_str(t->value) : tf_title_cell(v, w->a[i].item),
+                       cell_real(w->a[i].weight),
+                       cell_null(),
+                       cell_str("preferences")};
+        s = tvf_rows_add(rows, row, err);
+        rec_free(text);
+    }
     return s;
 }
 
@@ -206,6 +229,7 @@ static rec_status add_user(const sq_view *v, const sq_profile *p, cell key,
                    cell_real(newest),
                    cell_str(score_source_name(source))};
     rec_status s = tvf_rows_add(rows, row, err);
+    if (s == REC_OK) s = add_preferences(v, p->wishes, rows, err);
     if (s == REC_OK) s = add_facets(v, p, rows, err);
     if (s == REC_OK) s = add_items(rv, rp, rows, err);
     return s;
@@ -406,6 +430,8 @@ static rec_status why_not(question *q, rec_err *err) {
         s = add_reason(q, "seen", text, err);
     }
     if (s == REC_OK) s = add_rules(q, v, err);
+    if (s == REC_OK && sq_wishes_refuse(q->profile.wishes, q->item))
+        s = add_reason(q, "ineligible", "preferences= gives it -1", err);
     if (s == REC_OK) s = add_filters(q, err);
     if (s != REC_OK || q->n_reasons) return s;
     s = sq_allowed(v, &q->profile, true, &allowed, err);

@@ -16,7 +16,7 @@
  *     for the pairs of one user scores that user once.
  * I3. NULL: user = NULL matches nobody; a NULL history is an empty one, a NULL query or k is not given.
  */
-#include "sq.h"
+#include "sq_preferences.h"
 
 #include <math.h>
 
@@ -388,7 +388,8 @@ static rec_status next_profile(model_cursor *c, const rec_key **user, rec_err *e
             .who = who, .row = rows.row, .n = rows.n, .cap = rows.cap, .seen = seen};
         memset(&rows, 0, sizeof rows);
         memset(&seen, 0, sizeof seen);
-        s = sq_profile_finish(c->view, &c->profile, err);
+        s = sq_wishes_read(c->view, *user, &c->profile.wishes, err);
+        if (s == REC_OK) s = sq_profile_finish(c->view, &c->profile, err);
     }
     sq_interactions_clear(&rows);
     bitmap_clear(&seen);

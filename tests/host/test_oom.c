@@ -332,6 +332,28 @@ static const scenario scenarios[] = {
      "SELECT rec_cf_score('reader', 1, 4), rec_similarity('about', 1, 2), "
      "rec_hybrid_score('reader', 2, 4);",
      CHECK_MODELS, 0},
+    {"preferences", base_tables,
+     MODELS
+     "CREATE TABLE said(user, kind, key, value, weight); INSERT INTO said VALUES "
+     "(1, 'item', 4, NULL, 1), (1, 'item', 5, NULL, -1), (2, 'facet', 'genres', "
+     "'Drama', 1), (NULL, 'facet', 'year', '..2005', -.5), (2, 'word', NULL, "
+     "'robot', 1);"
+     "INSERT INTO reader(reader) VALUES ('preferences=said');"
+     "INSERT INTO about(about) VALUES ('preferences=said');",
+     "SELECT * FROM rec_recommend('reader', 2, 3); SELECT * FROM rec_user('about', 1);"
+     "SELECT * FROM rec_explain('reader', 2, 3); SELECT * FROM rec_why_not('about', 1, "
+     "5);"
+     "SELECT user, item FROM about WHERE k = 2; SELECT user, item FROM reader WHERE k "
+     "= "
+     "2;"
+     "SELECT * FROM rec_diversify('[1, 2, 3, 4]', '{\"model\": \"about\", "
+     "\"popularity\": 0.2}');"
+     "SELECT * FROM rec_diversify('[{\"id\": 1, \"genres\": \"a|b\"}, {\"id\": 2}]', "
+     "'{\"model\": \"about\", \"method\": \"calibrated\", \"facet\": "
+     "\"genres[|]\", \"user\": 1, \"caps\": {\"genres\": 1}}');"
+     "SELECT * FROM rec_diversify('[{\"id\": 1, \"vector\": [1, 2]}, {\"id\": "
+     "\"x\"}]');",
+     CHECK_MODELS, 0},
     {"evaluate", base_tables, MODELS,
      "SELECT * FROM rec_evaluate('pop', '{\"split\": \"temporal\", \"k\": [1, 3], "
      "\"bootstrap\": 20, \"bucket\": \"history\"}');"
