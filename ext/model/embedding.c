@@ -11,12 +11,13 @@
  * The score is linear in the likes once |x| is known, so an explanation gives each like its exact
  * share s_j z_j . z_i / (|x| |z_i|), and popularity its own, b_i.
  *
- *     row i of vectors   [ z_i / |z_i| | b_i ]     length[i] = |z_i|     direction [ x / |x| | 1 ]
+ *     row i of vectors   [ z_i / |z_i| | b_i / 16 ]     length[i] = |z_i|     direction [ x / |x| | 16 ]
  *
- * so that a score is one product of two rows.
+ * so that a score is one product of two rows, while the cosine of two items' rows is that of their
+ * directions but for some thousandths: popularity is no resemblance.
  *
  * Invariants
- *   I1  vectors and lengths are finite, lengths not negative; a row without its b_i has length 1 or 0;
+ *   I1  vectors and lengths are finite, lengths not negative; a row without its last number has length 1 or 0;
  *   I2  an item with length 0 scores b_i and tells nothing of a user.
  *
  * Stored (embedding_write): the rule of likes (u32, f64, f64), mat vectors, f32 length[n_items].
@@ -25,6 +26,8 @@
 #include "embedding.h"
 
 #include <math.h>
+
+#define PRIOR_UNIT 16 /* a power of two: nothing is lost by it */
 
 static const embedding *self(const rec_model *m) {
     return (const embedding *)m;
@@ -70,7 +73,7 @@ rec_status embedding_take(embedding *e, mat *z, const liked *l, double popularit
             st = rec_fail(err, REC_RANGE,
                           "%s: training left the range of numbers; lower rate=",
                           e->base.ops->name);
-        row[z->dim] = embedding_prior(popularity, l->degree[i]);
+        row[z->dim] = embedding_prior(popularity, l->degree[i]) / PRIOR_UNIT;
     }
     mat_clear(z);
     e->likes = l->rule;
@@ -118,7 +121,7 @@ rec_status embedding_direction(const rec_model *m, const model_query *q, float *
     if (!(sum_user(e, q, x) > 0) || !vec_normalize(x, factors_of(e)))
         memset(x, 0, e->vectors.dim * sizeof *x);
     else
-        x[factors_of(e)] = 1;
+        x[factors_of(e)] = PRIOR_UNIT;
     return REC_OK;
 }
 
@@ -176,11 +179,7 @@ rec_status embedding_similar(const rec_model *m, uint32_t item, float *out,
     if (item >= e->vectors.n_rows)
         return rec_fail(err, REC_RANGE, "%s: item %u of %zu", m->ops->name, item,
                         e->vectors.n_rows);
-    const float *x = mat_row(&e->vectors, item);
-    for (size_t i = 0; i < e->vectors.n_rows; i++) {
-        const float *y = mat_row(&e->vectors, i);
-        out[i] = vectors_cosine((double)vec_kernels()->dot(x, y, factors_of(e)), 1, 1);
-    }
+    vectors_alike(&e->vectors, NULL, item, out);
     return REC_OK;
 }
 
@@ -201,7 +200,7 @@ rec_status embedding_explain(const rec_model *m, const model_query *q, uint32_t 
         double share = s * vec_kernels()->dot(own, offered, factors_of(e)) / length;
         st = fn(ctx, "item", q->item[j], NULL, 0, isfinite(share) ? share : 0, err);
     }
-    double prior = (double)offered[factors_of(e)];
+    double prior = PRIOR_UNIT * (double)offered[factors_of(e)];
     if (!st && length > 0 && prior > 0)
         st = fn(ctx, "popularity", KEYS_NONE, NULL, 0, prior, err);
     return st;

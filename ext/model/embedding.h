@@ -14,7 +14,7 @@
 typedef struct embedding { /* first member of its owners' structs */
     rec_model base;
     like_rule likes;
-    mat vectors; /* n_items x (factors + 1): of unit length, then what popularity adds */
+    mat vectors;   /* n_items x (factors + 1): of unit length, and embedding.c's last */
     float *length; /* [n_items] of each vector as it was trained; owned */
     size_t cap_length;
 } embedding;
@@ -92,7 +92,7 @@ rec_status embedding_fit(const rec_model_ops *ops, size_t nbyte, embedding_fit_i
     {"temperature", OPT_REAL, .01, 10, temperature, NULL, "cosines are divided by it; lower looks at harder counterexamples"}, \
     {"targets", OPT_REAL, .01, .9, targets, NULL, "share of a history that is predicted from the rest"}, \
     {"batch", OPT_INT, 16, 2048, batch, NULL, "users in a step, at most"}, \
-    {"popularity", OPT_REAL, 0, 10, ".1", NULL, "times log(1 + likes) of an item, added to its cosine"}, \
+    {"popularity", OPT_REAL, 0, 1, ".1", NULL, "times log(1 + likes) of an item, added to its cosine"}, \
     {"decay", OPT_REAL, 0, 100, "0", NULL, "of vectors in a step, times the learning rate"}
 // clang-format on
 
