@@ -271,6 +271,17 @@ static rec_status kept_text(llm_embedder_call *e, const bytes_writer *key, float
     return st;
 }
 
+static void keep(llm_embedder_call *e, const bytes_writer *key, const char *text,
+                 rec_status failure) {
+    llm_answer a = {.key = (const char *)key->data,
+                    .n_key = key->n,
+                    .function = "llm_embed",
+                    .model = e->c->model,
+                    .text = text,
+                    .failure = failure};
+    llm_cache_put(e->s, &a);
+}
+
 static void keep_text(llm_embedder_call *e, const bytes_writer *key, const float *x,
                       uint32_t dim) {
     json *list = json_new_array();
@@ -280,7 +291,7 @@ static void keep_text(llm_embedder_call *e, const bytes_writer *key, const float
             return;
         }
     char *text = list ? json_print(list) : NULL;
-    if (text) llm_cache_put(e->s, (const char *)key->data, key->n, text, REC_OK);
+    if (text) keep(e, key, text, REC_OK);
     rec_free(text);
     json_delete(list);
 }
@@ -302,8 +313,7 @@ rec_status llm_embed_text(llm_embedder_call *e, const char *text, size_t nbyte,
         bool is_refusal;
         st = request(e, &one, out, dim, &is_refusal, err);
         if (!st) keep_text(e, &key, *out, *dim);
-        if (st == REC_NET && err)
-            llm_cache_put(e->s, (const char *)key.data, key.n, err->msg, st);
+        if (st == REC_NET && err) keep(e, &key, err->msg, st);
     }
     bytes_clear(&key);
     return st;

@@ -291,20 +291,23 @@ static CURL *attempt_handle(attempt *a, struct curl_slist *headers, long left_ms
     return e;
 }
 
-static struct curl_slist *attempt_headers(const secret *key) {
+static struct curl_slist *attempt_headers(const http_request *q) {
+    const secret *key = q->key;
+    const char *scheme = q->key_header ? q->key_header : "Authorization: Bearer ";
+    size_t n_scheme = strlen(scheme);
     struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json"),
                       *more;
     if (!list) return NULL;
     if ((more = curl_slist_append(list, "Accept: application/json"))) list = more;
     if ((more = curl_slist_append(list, "Expect:"))) list = more; /* no 100-continue */
+    if (q->header && (more = curl_slist_append(list, q->header))) list = more;
     if (!key || !key->text) return list;
-    static const char scheme[] = "Authorization: Bearer ";
-    secret line = {.nbyte = sizeof scheme - 1 + key->nbyte};
+    secret line = {.nbyte = n_scheme + key->nbyte};
     line.text = rec_array(line.nbyte + 1, 1);
     more = NULL;
     if (line.text) {
-        memcpy(line.text, scheme, sizeof scheme - 1);
-        memcpy(line.text + sizeof scheme - 1, key->text, key->nbyte + 1);
+        memcpy(line.text, scheme, n_scheme);
+        memcpy(line.text + n_scheme, key->text, key->nbyte + 1);
         more = curl_slist_append(list, line.text);
     }
     secret_wipe(&line);
@@ -446,7 +449,7 @@ static void attempt_begin(http *h, transfer *t) {
     bytes_clear(&a->body);
     a->why[0] = 0, a->status = 0, a->retry_after_s = -1;
     a->code = CURLE_FAILED_INIT;
-    t->headers = attempt_headers(a->q->key);
+    t->headers = attempt_headers(a->q);
     t->easy = t->headers ? attempt_handle(a, t->headers, left > 1 ? left : 1) : NULL;
     if (t->easy) curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
     if (!t->easy || curl_multi_add_handle(h->multi, t->easy) != CURLM_OK)
@@ -545,8 +548,9 @@ rec_status http_post_many(http *h, http_job *job, size_t n, size_t concurrency,
     }
     rec_status st = run_all(h, t, n, concurrency ? concurrency : 1, err);
     for (size_t i = 0; i < n; i++) {
-        if (!t[i].is_done) job_end(h, &t[i], st);
-        if (st) http_response_clear(&job[i].out);
+        if (t[i].is_done) continue;
+        job_end(h, &t[i], st);
+        http_response_clear(&job[i].out);
     }
     rec_free(t);
     return st;

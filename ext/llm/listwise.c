@@ -325,9 +325,9 @@ static rec_status ask_window(ranking_job *job, const window *w, rec_err *err) {
                       job->config->name);
     if (st == REC_NET) {
         llm_cache_reject(job->s, reply.key, strlen(reply.key));
-        llm_usage_mark(job->s, "rejected");
+        llm_usage_mark(job->s, reply.usage, "rejected");
     } else if (!st && (n_bad || n_found < w->n))
-        llm_usage_mark(job->s, "repaired");
+        llm_usage_mark(job->s, reply.usage, "repaired");
     if (!st) sort_window(job, w);
     llm_reply_clear(&reply);
     return st;
@@ -348,6 +348,8 @@ static rec_status rank_windows(ranking_job *job, rec_err *err) {
         if (st == REC_NET && job->field_chars > SHORT_FIELD_CHARS &&
             is_context_error(err)) {
             job->field_chars = SHORT_FIELD_CHARS;
+            st = REC_OK;
+            if (err) *err = (rec_err){0};
             continue;
         }
         if (w.begin == 0) break;

@@ -4,7 +4,8 @@
  *     secret     keys by the name of an environment variable                 secret.c
  *     http       the only user of libcurl: one POST with every bound         http.c
  *     registry   llm_models of one connection, answers kept, usage, limits   registry.c
- *     provider   wire formats: openai (chat completions)                     provider.c
+ *     protocol   wire formats: what is sent, what comes back                 protocol.c
+ *     provider   the one way to ask: one prompt or many                      provider.c
  *     prompt     request bodies; untrusted text is data                      prompt.c
  *     answer     validate and repair what a model said                       answer.c
  *     request    the object that a sentence becomes, as JSON                 request.c
@@ -90,7 +91,9 @@ typedef struct http_request {
     const char *url; /* checked by url_check */
     const char *body;
     size_t nbyte;
-    const secret *key;              /* sent as a bearer token, or NULL */
+    const secret *key;              /* or NULL */
+    const char *key_header;         /* what goes before it; NULL: a bearer token */
+    const char *header;             /* one line more, or NULL */
     long timeout_ms;                /* for everything: attempts, waits between them */
     int retries;                    /* attempts after the first */
     bool (*interrupted)(void *ctx); /* asked every HTTP_POLL_MS; may be NULL */
@@ -116,8 +119,8 @@ void http_free(http *h);
  * REC_INTR, REC_NOMEM; REC_RANGE if this build has no network. */
 rec_status http_post(http *h, const http_request *q, http_response *out, rec_err *err);
 /* Several at once, `concurrency` of them under way at a time. The interrupt of the first is asked. The status and
- * error of each stand in its job; what is returned is REC_OK, or why all of them ended early (REC_INTR, REC_NOMEM:
- * then no response is left to clear). */
+ * error of each stand in its job; what is returned is REC_OK, or why all of them ended early (REC_INTR, REC_NOMEM).
+ * Whichever it is, responses that had come are there, and are to be cleared. */
 typedef struct http_job {
     http_request q;
     http_response out;
@@ -147,6 +150,18 @@ typedef struct llm_usage_row {
     int http, retries, cache_hit;
     int64_t prompt_tokens, completion_tokens, ms;
 } llm_usage_row;
+#define LLM_MAX_CONCURRENCY     64
+#define LLM_DEFAULT_CONCURRENCY 4
+#define LLM_MAX_RANK_BATCH      1000
+#define LLM_DEFAULT_RANK_BATCH \
+    100 /* documents; a server with a lower bound says so in its row */
+typedef struct protocol protocol;
+typedef enum {
+    PROTOCOL_NONE,
+    PROTOCOL_CHAT,
+    PROTOCOL_RANK,
+    PROTOCOL_EMBED
+} protocol_kind;
 typedef struct llm_session llm_session;
 llm_session *llm_session_new(void);
 void llm_session_free(llm_session *s);
@@ -173,10 +188,14 @@ typedef struct llm_settings { /* the options of a row */
     bool has_temperature, in_transaction;
     double temperature;
     schema_level schema;
-    int timeout_ms, retries;
+    int timeout_ms, retries, concurrency;
+    char key_header[48];                 /* "name: "; empty = that of the protocol */
+    int rank_batch;                      /* documents a request for a ranking */
     int embed_batch, embed_tokens;       /* at most, a request for embeddings */
     int64_t max_calls, max_total_tokens; /* of the connection; 0 tokens = no limit */
-    json *extra;                         /* owned: merged into the request, or NULL */
+    int64_t call_max_calls,
+        call_max_tokens; /* of one call of a function; 0 = no limit */
+    json *extra;         /* owned: merged into the request, or NULL */
 } llm_settings;
 rec_status llm_settings_parse(const char *options, llm_settings *out, rec_err *err);
 void llm_settings_clear(llm_settings *o);
@@ -184,17 +203,23 @@ void llm_settings_clear(llm_settings *o);
  * registered, or name is "builtin"). */
 rec_status llm_choose(llm_session *s, const char *name, const llm_config **out,
                       rec_err *err);
-/* Refuses a call beyond the limits, or within a write transaction. */
+/* The same among rows of these kinds; without a name the first kind of the list that has a row. */
+rec_status llm_choose_kind(llm_session *s, const char *name, const protocol_kind *kinds,
+                           const llm_config **out, rec_err *err);
+/* A function of SQL begins: what it may spend is counted from here. */
+void llm_session_begin(llm_session *s);
+/* Refuses a call beyond the limits, or within a write transaction; *n becomes how many of as many calls may be
+ * made before it has to be asked again. */
 rec_status llm_admit(llm_session *s, const llm_settings *o, bool in_transaction,
-                     rec_err *err);
+                     size_t *n, rec_err *err);
 http *llm_session_http(llm_session *s); /* NULL on OOM, or without a network */
 void llm_session_request(const llm_session *s,
                          http_request *q); /* fills the interrupt poll */
 schema_level *llm_config_level(llm_session *s,
                                const llm_config *c); /* lowered after a 400 */
-void llm_usage_add(llm_session *s,
-                   const llm_usage_row *row); /* counts calls and tokens too */
-void llm_usage_mark(llm_session *s, const char *status); /* of the newest row */
+/* Counts calls and tokens too; returns the number of the row, for llm_usage_mark. */
+size_t llm_usage_add(llm_session *s, const llm_usage_row *row);
+void llm_usage_mark(llm_session *s, size_t nth, const char *status);
 /* Answers by the whole text of their request. A failure is kept for LLM_MEMO_SECONDS, and so is an
  * answer that llm_cache_reject found useless; `is_fresh`: kept no longer than that. */
 typedef struct llm_cached {
@@ -204,8 +229,14 @@ typedef struct llm_cached {
     bool is_fresh;
 } llm_cached;
 bool llm_cache_get(llm_session *s, const char *key, size_t nbyte, llm_cached *out);
-void llm_cache_put(llm_session *s, const char *key, size_t nbyte, const char *text,
-                   rec_status failure);
+typedef struct llm_answer { /* borrowed */
+    const char *key;
+    size_t n_key;
+    const char *function, *model; /* may be NULL */
+    const char *text;
+    rec_status failure;
+} llm_answer;
+void llm_cache_put(llm_session *s, const llm_answer *a);
 void llm_cache_reject(llm_session *s, const char *key, size_t nbyte);
 
 /* ---- prompt.c: what a model is shown --------------------------------------------------------------- */
@@ -217,17 +248,41 @@ char *prompt_clean(const char *text, size_t nbyte, size_t max_chars);
 typedef struct llm_prompt { /* all owned */
     char *system, *user;    /* the user part is JSON: data, never instructions */
     json *schema;           /* of the answer, or NULL for free text */
+    json *documents;        /* to be ranked: an array of texts; else NULL */
     const char *schema_name;
 } llm_prompt;
 void llm_prompt_clear(llm_prompt *p);
 
-/* ---- provider.c: wire formats ------------------------------------------------------------------------ */
+/* ---- protocol.c: wire formats ------------------------------------------------------------------------ */
 
+typedef struct protocol_call {
+    const llm_config *c; /* NULL: openai, and the model is null */
+    const llm_settings *o;
+    const llm_prompt *p;
+    schema_level level;
+    int seed; /* 0 = not sent */
+} protocol_call;
+typedef struct protocol_answer {
+    char *
+        text; /* owned; of a ranking: "[0.9,null,..]", a score or null for each document */
+    int64_t prompt_tokens, completion_tokens;
+} protocol_answer;
+const protocol *protocol_find(const char *name); /* NULL if there is none */
 bool provider_exists(const char *protocol,
                      rec_err *err); /* false: err lists those there are */
-/* base_url and the protocol's path joined; owned. A base with a version segment (/v1) is taken as it
- * is, another gets /v1 first. */
-char *provider_url(const llm_config *c, rec_err *err);
+protocol_kind protocol_kind_of(const llm_config *c);
+/* The header lines that the protocol, or the row, asks for. */
+void protocol_headers(const llm_config *c, const llm_settings *o, http_request *q);
+rec_status protocol_body(const protocol_call *q, char **out, rec_err *err);
+/* REC_NET: the response holds no answer. */
+rec_status protocol_parse(const llm_config *c, const json *response,
+                          const llm_prompt *p, protocol_answer *out, rec_err *err);
+/* base_url and a path joined (NULL: the protocol's own); owned. A base with a version segment (/v1) is taken as
+ * it is, another gets that of the protocol first. */
+char *protocol_url(const llm_config *c, const char *path, rec_err *err);
+
+/* ---- provider.c: asking ------------------------------------------------------------------------------ */
+
 /* The request body, owned; c may be NULL (then the model is null). */
 rec_status provider_body(llm_session *s, const llm_config *c, const llm_prompt *p,
                          char **out, rec_err *err);
@@ -235,10 +290,24 @@ typedef struct llm_reply {
     char *text; /* owned: the model's words, not yet looked at */
     char *key;  /* owned: for llm_cache_reject */
     bool is_cached;
+    size_t usage; /* its row, for llm_usage_mark */
 } llm_reply;
 void llm_reply_clear(llm_reply *r);
-/* Ask. REC_NET: it failed, the builtin answers; REC_RANGE: the configuration is wrong, or a limit is
- * reached, and the statement stops. */
+typedef struct llm_batch { /* borrowed */
+    const llm_config *c;
+    const llm_prompt *p; /* [n] */
+    size_t n;
+    const char *function;
+    bool in_transaction;
+    int concurrency; /* requests under way at a time; 0: the row's option */
+} llm_batch;
+/* Ask all of them; out[n], errs[n]. errs[i].code is REC_OK, or REC_NET: that one failed, and the builtin answers in
+ * its place. What is returned is REC_OK, or why everything stops (then every reply is empty): REC_RANGE, the
+ * configuration is wrong or a limit is reached; REC_INTR; REC_NOMEM. Answers that had come are kept by the session
+ * all the same. Prompts that make the same request are asked once. */
+rec_status llm_ask_many(llm_session *s, const llm_batch *b, llm_reply *out,
+                        rec_err *errs, rec_err *err);
+/* The case of one; REC_NET: it failed. */
 rec_status llm_ask(llm_session *s, const llm_config *c, const llm_prompt *p,
                    const char *function, bool in_transaction, llm_reply *out,
                    rec_err *err);

@@ -498,7 +498,7 @@ static rec_status ask_model(llm_session *s, const llm_config *config,
     if (!st && !json_is_array(list)) {
         st = rec_fail(r->err, REC_NET, "the answer has no list of preferences");
         llm_cache_reject(s, reply.key, strlen(reply.key));
-        llm_usage_mark(s, "rejected");
+        llm_usage_mark(s, reply.usage, "rejected");
     }
     for (const json *e = json_first(list); e && !st; e = json_next(e))
         st = take_row(r, e, said);

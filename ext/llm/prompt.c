@@ -64,6 +64,6 @@ char *prompt_clean(const char *text, size_t nbyte, size_t max_chars) {
 
 void llm_prompt_clear(llm_prompt *p) {
     rec_free(p->system), rec_free(p->user);
-    json_delete(p->schema);
+    json_delete(p->schema), json_delete(p->documents);
     *p = (llm_prompt){0};
 }

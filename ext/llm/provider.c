@@ -1,23 +1,24 @@
-/* provider.c - wire formats, and the one way to ask a model.
+/* provider.c - the one way to ask a model: one prompt, or many at once.
  *
- *     llm_ask:  settings -> body -> kept answer? -> admit -> key -> POST -> status -> parse -> keep
- *                             ^                                  |
- *                             +-- weaker schema, another seed ---+   at most MAX_VARIANTS times
+ *   prompts -> bodies -> the same as an earlier one? -> kept answer? --> open
+ *                                                                        |
+ *              +---- weaker schema, another seed: open again ------------+
+ *              |                                                         v
+ *   reply <- keep <- parse <- status <- http_post_many <- key <- admit (a round)
  *
- * A protocol is a row of `providers`: the path that is joined to base_url, a function that writes the body
- * and one that reads the answer. Adding one is a row and two functions.
+ * A round posts everything that is still open, `concurrency` requests at a time over the session's connections, in
+ * the caller's thread. Nearly always there is one round; a second follows where the limits cut the first short, or
+ * where a server refused a form of the request that has another (at most MAX_VARIANTS).
  *
- * openai, the chat form that most servers speak. Three things are known to go wrong with it and shape this
- * file: the schema must be nested (response_format.json_schema.schema) or servers ignore it without a word;
- * a schema may be refused, so a 400 that speaks of it lowers the level for this row and asks again; and an
- * answer that ended for any reason but "stop" is not an answer, however well it parses. The schema also
- * stands in the system text, for servers that drop the field.
- *
- * P1. Only fields that the row's options set are sent, besides model, messages and response_format.
+ * P1. Prompts of a batch that make the same request are asked once, and all get that answer.
  * P2. Errors name the row, the host, the HTTP status and the model.
  * P3. 401, 403 and 404 are mistakes of configuration and stop the statement (REC_RANGE). Everything else
- *     that goes wrong is REC_NET, and the builtin answers instead.
+ *     that goes wrong is REC_NET: that prompt alone failed, and the builtin answers instead.
  * P4. The key is read after the cache and the limits have agreed to the call, and wiped after it.
+ * P5. What a server has answered is kept and counted before anything else can stop the batch, an interrupt
+ *     included: nothing is paid for twice.
+ *
+ * Cost: our own work is the body, its comparison with kept ones and the reading of the answer, well under a millisecond.
  */
 #include "llm.h"
 
@@ -26,223 +27,9 @@
 #define MAX_VARIANTS   3
 #define MAX_ERROR_TEXT 200
 
-typedef struct parsed {
-    char *text; /* owned */
-    int64_t prompt_tokens, completion_tokens;
-} parsed;
-
-typedef struct provider {
-    const char *name, *path;
-    json *(*build)(const llm_config *c, const llm_settings *o, const llm_prompt *p,
-                   schema_level level, int variant);
-    rec_status (*parse)(const json *response, parsed *out, rec_err *err);
-} provider;
-
-/* ---- openai: building ------------------------------------------------------------------------- */
-
-static json *text_json(const char *s) {
-    return json_new_text(s, strlen(s));
-}
-
-/* The row's `extra` wins over what we would send. */
-static bool put(json *body, const json *extra, const char *key, json *value) {
-    const json *other = json_get(extra, key);
-    if (!other) return json_set(body, key, value);
-    json_delete(value);
-    return json_set(body, key, json_copy(other));
-}
-
-static bool push_message(json *messages, const char *role, const char *content) {
-    json *m = json_new_object();
-    bool ok = json_set(m, "role", text_json(role)) &&
-              json_set(m, "content", text_json(content));
-    if (ok) return json_push(messages, m);
-    json_delete(m);
-    return false;
-}
-
-static json *openai_messages(const llm_prompt *p) {
-    bytes_writer system = {0};
-    bytes_puts(&system, p->system ? p->system : "");
-    char *schema = p->schema ? json_print(p->schema) : NULL;
-    bool ok = !p->schema || schema;
-    if (schema) {
-        bytes_puts(
-            &system,
-            "\nAnswer with one JSON object, and nothing else, that follows this JSON "
-            "schema:\n");
-        bytes_puts(&system, schema);
-    }
-    rec_free(schema);
-    bool has_system = system.n > 0;
-    char *text = bytes_take_text(&system);
-    json *messages = json_new_array();
-    ok = ok && text && (!has_system || push_message(messages, "system", text)) &&
-         push_message(messages, "user", p->user);
-    rec_free(text);
-    if (ok) return messages;
-    json_delete(messages);
-    return NULL;
-}
-
-static json *openai_format(const llm_prompt *p, schema_level level) {
-    json *f = json_new_object();
-    if (level == SCHEMA_OBJECT) {
-        json_set(f, "type", text_json("json_object"));
-        return f;
-    }
-    json *s = json_new_object();
-    bool ok = json_set(s, "name", text_json(p->schema_name)) &&
-              json_set(s, "strict", json_new_bool(true)) &&
-              json_set(s, "schema", json_copy(p->schema));
-    ok = ok && json_set(f, "type", text_json("json_schema"));
-    if (ok && json_set(f, "json_schema", s)) return f;
-    if (!ok) json_delete(s);
-    json_delete(f);
-    return NULL;
-}
-
-static json *openai_build(const llm_config *c, const llm_settings *o,
-                          const llm_prompt *p, schema_level level, int variant) {
-    json *b = json_new_object();
-    const json *x = o->extra;
-    bool ok = put(b, x, "model", c && c->model ? text_json(c->model) : json_new_null());
-    ok = ok && put(b, x, "messages", openai_messages(p));
-    if (o->has_temperature)
-        ok = ok && put(b, x, "temperature", json_new_number(o->temperature));
-    if (o->max_tokens)
-        ok = ok && put(b, x, o->max_tokens_field, json_new_int(o->max_tokens));
-    if (variant) ok = ok && put(b, x, "seed", json_new_int(variant));
-    if (p->schema && level != SCHEMA_NONE)
-        ok = ok && put(b, x, "response_format", openai_format(p, level));
-    for (const json *e = json_first(x); e && ok; e = json_next(e))
-        if (!json_get(b, json_key(e))) ok = json_set(b, json_key(e), json_copy(e));
-    if (ok) return b;
-    json_delete(b);
-    return NULL;
-}
-
-/* ---- openai: reading ---------------------------------------------------------------------------- */
-
-/* A string, or an array of parts of which those of type text count. */
-static char *content_text(const json *content) {
-    bytes_writer w = {0};
-    if (json_text(content)) bytes_puts(&w, json_text(content));
-    if (json_is_array(content))
-        for (const json *part = json_first(content); part; part = json_next(part)) {
-            const char *type = json_text(json_get(part, "type"));
-            const char *text = json_text(json_get(part, "text"));
-            if (text && (!type || strcmp(type, "text") == 0)) bytes_puts(&w, text);
-        }
-    return bytes_take_text(&w);
-}
-
-static bool ended_well(const char *reason) {
-    static const char *const good[] = {"stop", "eos", "eos_token", "end_turn"};
-    for (size_t i = 0; reason && i < sizeof good / sizeof good[0]; i++)
-        if (strcmp(reason, good[i]) == 0) return true;
-    return reason == NULL;
-}
-
-static rec_status openai_parse(const json *r, parsed *out, rec_err *err) {
-    const json *choice = json_first(json_get(r, "choices")),
-               *usage = json_get(r, "usage");
-    const json *message = json_get(choice, "message");
-    out->prompt_tokens = (int64_t)json_number(json_get(usage, "prompt_tokens"), 0);
-    out->completion_tokens =
-        (int64_t)json_number(json_get(usage, "completion_tokens"), 0);
-    if (!json_is_object(message))
-        return rec_fail(err, REC_NET, "the response has no choices[0].message");
-    const char *refusal = json_text(json_get(message, "refusal"));
-    const char *reason = json_text(json_get(choice, "finish_reason"));
-    if (refusal && *refusal)
-        return rec_fail(err, REC_NET, "the model refused: %.120s", refusal);
-    if (reason && strcmp(reason, "length") == 0)
-        return rec_fail(
-            err, REC_NET,
-            "the answer was cut off at the token limit (finish_reason length)");
-    if (reason && strcmp(reason, "content_filter") == 0)
-        return rec_fail(err, REC_NET,
-                        "the answer was withheld (finish_reason content_filter)");
-    if (!ended_well(reason))
-        return rec_fail(err, REC_NET,
-                        "the answer did not end with stop (finish_reason %.40s)",
-                        reason);
-    out->text = content_text(json_get(message, "content"));
-    if (!out->text) return rec_nomem(err);
-    if (*out->text) return REC_OK;
-    return rec_fail(err, REC_NET, "the answer is empty");
-}
-
-static const provider providers[] = {
-    {"openai", "/chat/completions", openai_build, openai_parse},
-};
-#define N_PROVIDERS (sizeof providers / sizeof providers[0])
-
-static const provider *provider_find(const char *name) {
-    for (size_t i = 0; i < N_PROVIDERS; i++)
-        if (strcmp(providers[i].name, name) == 0) return &providers[i];
-    return NULL;
-}
-
-bool provider_exists(const char *protocol, rec_err *err) {
-    if (provider_find(protocol)) return true;
-    char have[100] = "";
-    for (size_t i = 0, at = 0; i < N_PROVIDERS; i++)
-        at += rec_format(have + at, sizeof have - at, "%s%s", i ? ", " : "",
-                         providers[i].name);
-    rec_fail(err, REC_RANGE, "protocol '%.40s' is not known (there is: %s)", protocol,
-             have);
-    return false;
-}
-
-/* ---- the URL --------------------------------------------------------------------------------------- */
-
-/* Does a segment of the path look like v1, v2, v1beta? */
-static bool has_version(const char *path, size_t n) {
-    for (size_t i = 0; i + 2 < n; i++)
-        if (path[i] == '/' && path[i + 1] == 'v' && path[i + 2] >= '0' &&
-            path[i + 2] <= '9')
-            return true;
-    return false;
-}
-
-static bool ends_with(const url_parts *u, size_t n, const char *path) {
-    size_t k = strlen(path);
-    return n >= k && memcmp(u->path + n - k, path, k) == 0;
-}
-
-/* A base that is the whole URL of a chat serves other paths beside it. */
-static char *join_url(const llm_config *c, const char *path, rec_err *err) {
-    const char *own = provider_find(c->protocol)->path;
-    url_parts u;
-    if (url_check(c->base_url, &u, err)) return NULL;
-    size_t n = u.n_path;
-    while (n && u.path[n - 1] == '/') n--;
-    bool is_whole = ends_with(&u, n, path);
-    bool is_chat = !is_whole && ends_with(&u, n, own);
-    if (is_chat) n -= strlen(own);
-    bytes_writer w = {0};
-    bytes_put(&w, c->base_url, (size_t)(u.path - c->base_url) + n);
-    if (!is_whole && !is_chat && !has_version(u.path, n)) bytes_puts(&w, "/v1");
-    if (!is_whole) bytes_puts(&w, path);
-    char *url = bytes_take_text(&w);
-    if (!url) rec_nomem(err);
-    return url;
-}
-
-char *provider_url(const llm_config *c, rec_err *err) {
-    return join_url(c, provider_find(c->protocol)->path, err);
-}
-
-static rec_status make_body(const llm_config *c, const llm_settings *o,
-                            const llm_prompt *p, schema_level level, int variant,
-                            char **out, rec_err *err) {
-    const provider *pr = provider_find(c ? c->protocol : "openai");
-    json *b = pr->build(c, o, p, level, variant);
-    *out = b ? json_print(b) : NULL;
-    json_delete(b);
-    return *out ? REC_OK : rec_nomem(err);
+static rec_status make_body(const protocol_call *q, char **out, rec_err *err) {
+    *out = NULL;
+    return protocol_body(q, out, err);
 }
 
 rec_status provider_body(llm_session *s, const llm_config *c, const llm_prompt *p,
@@ -250,9 +37,9 @@ rec_status provider_body(llm_session *s, const llm_config *c, const llm_prompt *
     llm_settings o;
     *out = NULL;
     rec_status st = llm_settings_parse(c ? c->options : NULL, &o, err);
-    if (!st)
-        st = make_body(c, &o, p, c ? *llm_config_level(s, c) : SCHEMA_STRICT, 0, out,
-                       err);
+    protocol_call q = {.c = c, .o = &o, .p = p};
+    if (!st && c) q.level = *llm_config_level(s, c);
+    if (!st) st = make_body(&q, out, err);
     llm_settings_clear(&o);
     return st;
 }
@@ -294,7 +81,8 @@ static variant_kind other_variant(int status, const char *why, schema_level leve
     if (!has_schema) return VARIANT_NONE;
     if (status == 500 && says(why, "peg-native")) return VARIANT_OTHER_SEED;
     bool about_schema = says(why, "response_format") || says(why, "schema") ||
-                        says(why, "structured output") || says(why, "grammar");
+                        says(why, "structured output") || says(why, "grammar") ||
+                        says(why, "output_config");
     if ((status == 400 || status == 422) && about_schema && level != SCHEMA_NONE)
         return VARIANT_WEAKER_SCHEMA;
     return VARIANT_NONE;
@@ -307,221 +95,359 @@ void llm_reply_clear(llm_reply *r) {
     *r = (llm_reply){0};
 }
 
-typedef struct asking { /* one llm_ask on its way */
-    llm_session *s;
-    const llm_config *c;
-    const llm_prompt *p;
-    llm_settings o;
-    char *url, *body; /* owned */
-    secret key;
-    parsed got; /* owned text */
-    double deadline;
-    int http, retries;
+typedef struct question { /* one prompt on its way */
+    char *body;           /* owned */
+    protocol_answer got;  /* owned text */
+    size_t
+        same_as; /* the first prompt that makes this request: itself, or an earlier one */
+    bool is_open;
+    schema_level level; /* that the body was made with */
+    int n_variant, seed, http, retries;
     int64_t ms;
+} question;
+
+typedef struct
+    asking { /* a batch on its way; all but settings, url, key and q borrowed */
+    llm_session *s;
+    const llm_batch *b;
+    llm_reply *out;
+    rec_err *errs;
+    llm_settings o;
+    char *url;
+    secret key;
+    question *q; /* [n] */
 } asking;
 
-static rec_status ask_fail(const asking *a, rec_status code, const char *why,
-                           rec_err *err) {
+static rec_status fail_at(const llm_config *c, int status, rec_status code,
+                          const char *why, rec_err *err) {
     url_parts u;
-    char status[24] = "";
-    url_check(a->c->base_url, &u, NULL);
-    if (a->http) rec_format(status, sizeof status, "HTTP %d, ", a->http);
-    return rec_fail(err, code, "llm '%.40s' (%.*s, %smodel %.60s): %.240s", a->c->name,
-                    (int)u.n_host, u.host, status, a->c->model ? a->c->model : "-",
-                    why);
+    char code_text[24] = "";
+    url_check(c->base_url, &u, NULL);
+    if (status) rec_format(code_text, sizeof code_text, "HTTP %d, ", status);
+    return rec_fail(err, code, "llm '%.40s' (%.*s, %smodel %.60s): %.240s", c->name,
+                    (int)u.n_host, u.host, code_text, c->model ? c->model : "-", why);
 }
 
-static rec_status post_once(asking *a, http_response *h, rec_err *err) {
-    http *net = llm_session_http(a->s);
-    double left = (a->deadline - rec_seconds()) * 1000;
-    http_request q = {.url = a->url,
-                      .body = a->body,
-                      .nbyte = strlen(a->body),
+/* What an answer that is no success says; owned why. */
+static rec_status refused(const llm_config *c, int status, const char *why,
+                          rec_err *err) {
+    bool is_config = status == 401 || status == 403 || status == 404; /* P3 */
+    if (status >= 300 && status < 400) why = "redirects are not followed";
+    return fail_at(c, status, is_config ? REC_RANGE : REC_NET,
+                   *why ? why : "no message", err);
+}
+
+static size_t note(const llm_config *c, llm_session *s, const question *q,
+                   const char *function, const char *status) {
+    llm_usage_row u = {.function = function,
+                       .model = c->model ? c->model : c->name,
+                       .status = status,
+                       .http = q->http,
+                       .retries = q->retries,
+                       .cache_hit = !q->is_open,
+                       .prompt_tokens = q->got.prompt_tokens,
+                       .completion_tokens = q->got.completion_tokens,
+                       .ms = q->ms};
+    return llm_usage_add(s, &u);
+}
+
+/* ---- before anything is sent ------------------------------------------------------------------------ */
+
+static rec_status question_body(asking *a, size_t i, rec_err *err) {
+    question *q = &a->q[i];
+    protocol_call call = {.c = a->b->c, .o = &a->o, .p = &a->b->p[i]};
+    call.level = q->level = *llm_config_level(a->s, a->b->c);
+    call.seed = q->seed;
+    rec_free(q->body);
+    return make_body(&call, &q->body, err);
+}
+
+static rec_status question_key(asking *a, size_t i, rec_err *err) {
+    bytes_writer w = {0};
+    bytes_printf(&w, "%s %s\n", a->b->c->protocol, a->url);
+    bytes_puts(&w, a->q[i].body);
+    a->out[i].key = bytes_take_text(&w);
+    return a->out[i].key ? REC_OK : rec_nomem(err);
+}
+
+/* The kept answer or failure, if there is one; else the question is open. */
+static rec_status look_up(asking *a, size_t i, rec_err *err) {
+    llm_cached hit;
+    llm_reply *r = &a->out[i];
+    a->q[i].is_open = !llm_cache_get(a->s, r->key, strlen(r->key), &hit);
+    if (a->q[i].is_open) return REC_OK;
+    r->usage =
+        note(a->b->c, a->s, &a->q[i], a->b->function, hit.failure ? "failed" : "cache");
+    if (hit.failure) {
+        rec_fail(&a->errs[i], hit.failure, "%s", hit.text);
+        return REC_OK;
+    }
+    r->text = rec_strdup(hit.text);
+    r->is_cached = !hit.is_fresh;
+    return r->text ? REC_OK : rec_nomem(err);
+}
+
+/* P1. */
+static rec_status prepare(asking *a, rec_err *err) {
+    dict *seen = dict_new();
+    size_t *first = rec_array(a->b->n, sizeof *first);
+    rec_status st = seen && first ? REC_OK : rec_nomem(err);
+    for (size_t i = 0; i < a->b->n && !st; i++) {
+        uint32_t pos = 0;
+        size_t n = dict_count(seen);
+        st = question_body(a, i, err);
+        if (!st) st = question_key(a, i, err);
+        if (!st) st = dict_add(seen, a->out[i].key, strlen(a->out[i].key), &pos, err);
+        if (st) break;
+        if (pos == n) first[pos] = i;
+        a->q[i].same_as = first[pos];
+        if (a->q[i].same_as == i) st = look_up(a, i, err);
+    }
+    dict_free(seen);
+    rec_free(first);
+    return st;
+}
+
+/* ---- what came back ------------------------------------------------------------------------------------ */
+
+/* P5. The question has its answer, or its failure. */
+static rec_status conclude(asking *a, size_t i, rec_status st, const rec_err *why) {
+    question *q = &a->q[i];
+    llm_reply *r = &a->out[i];
+    llm_answer kept = {.key = r->key,
+                       .n_key = strlen(r->key),
+                       .function = a->b->function,
+                       .model = a->b->c->model,
+                       .text = st ? why->msg : q->got.text,
+                       .failure = st};
+    r->usage = note(a->b->c, a->s, q, a->b->function, st ? "failed" : "ok");
+    if (st == REC_OK || st == REC_NET) llm_cache_put(a->s, &kept);
+    if (st) a->errs[i] = *why;
+    if (!st) r->text = q->got.text, q->got.text = NULL;
+    q->is_open = false;
+    return st == REC_NET ? REC_OK : st;
+}
+
+static rec_status read_answer(asking *a, size_t i, const http_response *h,
+                              rec_err *err) {
+    rec_err why = {0};
+    json *r = json_parse(h->body, h->nbyte, &why);
+    rec_status st = r ? protocol_parse(a->b->c, r, &a->b->p[i], &a->q[i].got, &why)
+                    : why.code == REC_NOMEM ? REC_NOMEM
+                                            : REC_NET;
+    json_delete(r);
+    if (st == REC_NOMEM) return rec_nomem(err);
+    return st ? fail_at(a->b->c, a->q[i].http, REC_NET, why.msg, err) : REC_OK;
+}
+
+/* Another form of the request, if one may help: then the question stays open, and *again is true. */
+static rec_status try_other(asking *a, size_t i, const char *why, bool *again,
+                            rec_err *err) {
+    question *q = &a->q[i];
+    schema_level *level = llm_config_level(a->s, a->b->c);
+    variant_kind kind =
+        q->n_variant + 1 < MAX_VARIANTS
+            ? other_variant(q->http, why, q->level, a->b->p[i].schema != NULL)
+            : VARIANT_NONE;
+    *again = kind != VARIANT_NONE;
+    if (!*again) return REC_OK;
+    /* Many may have been refused at once; the first lowers the level for all. */
+    if (kind == VARIANT_WEAKER_SCHEMA && *level == q->level) (*level)++;
+    q->n_variant++;
+    q->seed = kind == VARIANT_OTHER_SEED ? q->n_variant : 0;
+    return question_body(a, i, err);
+}
+
+static rec_status settle(asking *a, size_t i, http_job *job, rec_err *err) {
+    question *q = &a->q[i];
+    rec_err why = {0};
+    q->http = job->out.status;
+    q->retries += job->out.retries, q->ms += job->out.ms;
+    rec_status st = job->status;
+    if (st == REC_INTR || st == REC_NOMEM) return rec_fail(err, st, "%s", job->err.msg);
+    if (st) {
+        st = fail_at(a->b->c, q->http, st, job->err.msg, &why);
+    } else if (q->http >= 200 && q->http < 300) {
+        st = read_answer(a, i, &job->out, &why);
+    } else {
+        bool again = false;
+        char *text = error_text(&job->out);
+        if (!text) return rec_nomem(err);
+        st = try_other(a, i, text, &again, err);
+        if (!st && !again) st = refused(a->b->c, q->http, text, &why);
+        rec_free(text);
+        if (again) return st;
+    }
+    if (st == REC_NOMEM) return rec_nomem(err);
+    st = conclude(a, i, st, &why);
+    return st ? rec_fail(err, st, "%s", why.msg) : REC_OK;
+}
+
+/* ---- a round ---------------------------------------------------------------------------------------------- */
+
+static http_request request_of(const asking *a, const question *q) {
+    int64_t left = a->o.timeout_ms - q->ms;
+    http_request h = {.url = a->url,
+                      .body = q->body,
+                      .nbyte = strlen(q->body),
                       .key = &a->key,
                       .timeout_ms = left > 1 ? (long)left : 1,
                       .retries = a->o.retries};
-    llm_session_request(a->s, &q);
-    rec_err why = {0};
-    a->http = 0;
-    rec_status st = http_post(net, &q, h, &why);
-    a->http = h->status, a->retries += h->retries, a->ms += h->ms;
-    if (st == REC_INTR || st == REC_NOMEM) return rec_fail(err, st, "%s", why.msg);
-    return st ? ask_fail(a, st, why.msg, err) : REC_OK;
+    protocol_headers(a->b->c, &a->o, &h);
+    llm_session_request(a->s, &h);
+    return h;
 }
 
-static rec_status read_answer(asking *a, const http_response *h, rec_err *err) {
+/* The first n open questions: post them, take what came, whatever became of the others. */
+static rec_status post_round(asking *a, size_t n, rec_err *err) {
+    http_job *job = rec_zeros(n, sizeof *job);
+    size_t *of = rec_array(n, sizeof *of), k = 0;
+    int most = a->b->concurrency ? a->b->concurrency : a->o.concurrency;
+    rec_status st = job && of ? REC_OK : rec_nomem(err), whole = REC_OK;
     rec_err why = {0};
-    json *r = json_parse(h->body, h->nbyte, &why);
-    rec_status st =
-        r ? provider_find(a->c->protocol)->parse(r, &a->got, &why) : REC_NET;
-    json_delete(r);
-    if (st == REC_NOMEM) return rec_nomem(err);
-    return st ? ask_fail(a, REC_NET, why.msg, err) : REC_OK;
+    for (size_t i = 0; i < a->b->n && k < n && !st; i++) {
+        if (!a->q[i].is_open) continue;
+        job[k].q = request_of(a, &a->q[i]);
+        of[k++] = i;
+    }
+    if (!st) whole = http_post_many(llm_session_http(a->s), job, k, (size_t)most, &why);
+    bool is_sent = !st && (!whole || whole == REC_INTR || whole == REC_NOMEM);
+    for (size_t j = 0; is_sent && j < k; j++) {
+        rec_status one =
+            job[j].status && whole ? REC_OK : settle(a, of[j], &job[j], err);
+        if (!st) st = one;
+    }
+    for (size_t j = 0; job && j < n; j++) http_response_clear(&job[j].out);
+    rec_free(job), rec_free(of);
+    if (st || !whole) return st;
+    if (whole == REC_INTR || whole == REC_NOMEM)
+        return rec_fail(err, whole, "%s", why.msg);
+    return fail_at(a->b->c, 0, whole, why.msg, err);
 }
 
-/* Post, and again in another form where that may help. */
-static rec_status converse(asking *a, rec_err *err) {
-    schema_level *level = llm_config_level(a->s, a->c);
-    for (int variant = 0;; variant++) {
-        http_response h = {0};
-        rec_status st = post_once(a, &h, err);
-        if (!st && h.status >= 200 && h.status < 300) {
-            st = read_answer(a, &h, err);
-            http_response_clear(&h);
-            return st;
-        }
-        char *why = st ? NULL : error_text(&h);
-        http_response_clear(&h);
-        if (st) return st;
-        if (!why) return rec_nomem(err);
-        variant_kind kind =
-            variant + 1 < MAX_VARIANTS
-                ? other_variant(a->http, why, *level, a->p->schema != NULL)
-                : VARIANT_NONE;
-        if (kind == VARIANT_NONE) {
-            bool is_config =
-                a->http == 401 || a->http == 403 || a->http == 404; /* P3 */
-            if (a->http >= 300 && a->http < 400)
-                st = ask_fail(a, REC_NET, "redirects are not followed", err);
-            else
-                st = ask_fail(a, is_config ? REC_RANGE : REC_NET,
-                              *why ? why : "no message", err);
-            rec_free(why);
-            return st;
-        }
-        rec_free(why);
-        if (kind == VARIANT_WEAKER_SCHEMA) (*level)++;
-        rec_free(a->body);
-        st = make_body(a->c, &a->o, a->p, *level,
-                       kind == VARIANT_OTHER_SEED ? variant + 1 : 0, &a->body, err);
+static rec_status run_rounds(asking *a, rec_err *err) {
+    for (;;) {
+        rec_err why = {0};
+        size_t n = 0;
+        for (size_t i = 0; i < a->b->n; i++) n += a->q[i].is_open;
+        if (n == 0) return REC_OK;
+        rec_status st = llm_admit(a->s, &a->o, a->b->in_transaction, &n, err);
+        if (!st && !a->key.text && (st = secret_read(a->b->c->key_env, &a->key, &why)))
+            st = fail_at(a->b->c, 0, st, why.msg, err);
+        if (!st) st = post_round(a, n, err);
         if (st) return st;
     }
 }
 
-static void note(const asking *a, const char *function, const char *status,
-                 bool is_hit) {
-    llm_usage_row u = {.function = function,
-                       .model = a->c->model ? a->c->model : a->c->name,
-                       .status = status,
-                       .http = a->http,
-                       .retries = a->retries,
-                       .cache_hit = is_hit,
-                       .prompt_tokens = a->got.prompt_tokens,
-                       .completion_tokens = a->got.completion_tokens,
-                       .ms = a->ms};
-    llm_usage_add(a->s, &u);
-}
-
-/* The kept answer or failure, if there is one. */
-static bool ask_cache(asking *a, const char *function, llm_reply *out, rec_status *st,
-                      rec_err *err) {
-    llm_cached hit;
-    if (!llm_cache_get(a->s, out->key, strlen(out->key), &hit)) return false;
-    note(a, function, hit.failure ? "failed" : "cache", true);
-    if (hit.failure) {
-        *st = rec_fail(err, hit.failure, "%s", hit.text);
-        return true;
+/* P1: those that waited for another. */
+static rec_status share(asking *a, rec_err *err) {
+    for (size_t i = 0; i < a->b->n; i++) {
+        size_t of = a->q[i].same_as;
+        if (of == i) continue;
+        const llm_reply *r = &a->out[of];
+        bool ok = a->errs[of].code == REC_OK;
+        a->out[i].usage =
+            note(a->b->c, a->s, &a->q[i], a->b->function, ok ? "cache" : "failed");
+        a->errs[i] = a->errs[of];
+        a->out[i].is_cached = r->is_cached;
+        if (ok && !(a->out[i].text = rec_strdup(r->text))) return rec_nomem(err);
     }
-    out->text = rec_strdup(hit.text);
-    out->is_cached = !hit.is_fresh;
-    *st = out->text ? REC_OK : rec_nomem(err);
-    return true;
+    return REC_OK;
 }
 
-static rec_status ask_server(asking *a, const char *function, bool in_transaction,
-                             llm_reply *out, rec_err *err) {
-    rec_err why = {0};
-    rec_status st = llm_admit(a->s, &a->o, in_transaction, err);
-    if (st) return st;
-    if ((st = secret_read(a->c->key_env, &a->key, &why)))
-        return ask_fail(a, st, why.msg, err);
-    a->deadline = rec_seconds() + a->o.timeout_ms / 1000.0;
-    st = converse(a, &why);
-    if (st) *err = why;
-    if (st == REC_INTR || st == REC_NOMEM) return st;
-    note(a, function, st ? "failed" : "ok", false);
-    if (st == REC_OK)
-        llm_cache_put(a->s, out->key, strlen(out->key), a->got.text, REC_OK);
-    if (st == REC_NET)
-        llm_cache_put(a->s, out->key, strlen(out->key), why.msg, REC_NET);
-    out->text = a->got.text, a->got.text = NULL;
+rec_status llm_ask_many(llm_session *s, const llm_batch *b, llm_reply *out,
+                        rec_err *errs, rec_err *err) {
+    asking a = {.s = s, .b = b, .out = out, .errs = errs};
+    for (size_t i = 0; i < b->n; i++) out[i] = (llm_reply){0}, errs[i] = (rec_err){0};
+    if (b->n == 0) return REC_OK;
+    rec_status st = llm_settings_parse(b->c->options, &a.o, err);
+    if (!st && !(a.url = protocol_url(b->c, NULL, err)))
+        st = err && err->code ? err->code : REC_RANGE;
+    if (!st && !(a.q = rec_zeros(b->n, sizeof *a.q))) st = rec_nomem(err);
+    if (!st) st = prepare(&a, err);
+    if (!st) st = run_rounds(&a, err);
+    if (!st) st = share(&a, err);
+    secret_wipe(&a.key);
+    llm_settings_clear(&a.o);
+    for (size_t i = 0; i < b->n && a.q; i++)
+        rec_free(a.q[i].body), rec_free(a.q[i].got.text);
+    rec_free(a.q), rec_free(a.url);
+    for (size_t i = 0; i < b->n && st; i++) llm_reply_clear(&out[i]);
     return st;
 }
 
 rec_status llm_ask(llm_session *s, const llm_config *c, const llm_prompt *p,
                    const char *function, bool in_transaction, llm_reply *out,
                    rec_err *err) {
-    *out = (llm_reply){0};
-    asking a = {.s = s, .c = c, .p = p};
-    rec_status st = llm_settings_parse(c->options, &a.o, err);
-    if (!st && !(a.url = provider_url(c, err))) st = err->code;
-    if (!st) st = make_body(c, &a.o, p, *llm_config_level(s, c), 0, &a.body, err);
-    if (!st) {
-        bytes_writer w = {0};
-        bytes_printf(&w, "%s %s\n", c->protocol, a.url);
-        bytes_puts(&w, a.body);
-        out->key = bytes_take_text(&w);
-        if (!out->key) st = rec_nomem(err);
-    }
-    if (!st && !ask_cache(&a, function, out, &st, err))
-        st = ask_server(&a, function, in_transaction, out, err);
-    secret_wipe(&a.key);
-    llm_settings_clear(&a.o);
-    rec_free(a.url), rec_free(a.body), rec_free(a.got.text);
-    if (st) llm_reply_clear(out);
-    return st;
+    llm_batch b = {
+        .c = c, .p = p, .n = 1, .function = function, .in_transaction = in_transaction};
+    rec_err why = {0};
+    rec_status st = llm_ask_many(s, &b, out, &why, err);
+    if (st || !why.code) return st;
+    llm_reply_clear(out);
+    return rec_fail(err, why.code, "%s", why.msg);
 }
 
 /* ---- other paths -------------------------------------------------------------------------------------------- */
 
-static rec_status post_failed(asking *a, const http_response *h, rec_err *err) {
-    char *why = error_text(h);
-    if (!why) return rec_nomem(err);
-    bool is_config = a->http == 401 || a->http == 403 || a->http == 404; /* P3 */
-    rec_status st =
-        ask_fail(a, is_config ? REC_RANGE : REC_NET,
-                 a->http >= 300 && a->http < 400 ? "redirects are not followed"
-                 : *why                          ? why
-                                                 : "no message",
-                 err);
-    rec_free(why);
-    return st;
+static rec_status read_response(const llm_config *c, const http_response *h,
+                                question *got, json **out, rec_err *err) {
+    rec_err why = {0};
+    if (h->status < 200 || h->status >= 300) {
+        char *text = error_text(h);
+        rec_status st = text ? refused(c, h->status, text, err) : rec_nomem(err);
+        rec_free(text);
+        return st;
+    }
+    *out = json_parse(h->body, h->nbyte, &why);
+    if (!*out && why.code == REC_NOMEM) return rec_nomem(err);
+    if (!*out) return fail_at(c, h->status, REC_NET, why.msg, err);
+    const json *usage = json_get(*out, "usage");
+    double tokens = json_number(json_get(usage, "prompt_tokens"), 0);
+    got->got.prompt_tokens = tokens > 0 && tokens < 1e12 ? (int64_t)tokens : 0;
+    return REC_OK;
 }
 
-static rec_status read_response(asking *a, const http_response *h, json **out,
-                                rec_err *err) {
+static rec_status post_one(llm_session *s, const llm_call *q, const char *url,
+                           const secret *key, http_response *h, rec_err *err) {
+    http_request r = {.url = url,
+                      .body = q->body,
+                      .nbyte = strlen(q->body),
+                      .key = key,
+                      .timeout_ms = q->o->timeout_ms,
+                      .retries = q->o->retries};
     rec_err why = {0};
-    if (a->http < 200 || a->http >= 300) return post_failed(a, h, err);
-    *out = json_parse(h->body, h->nbyte, &why);
-    if (!*out)
-        return why.code == REC_NOMEM ? rec_nomem(err)
-                                     : ask_fail(a, REC_NET, why.msg, err);
-    const json *usage = json_get(*out, "usage");
-    a->got.prompt_tokens = (int64_t)json_number(json_get(usage, "prompt_tokens"), 0);
-    return REC_OK;
+    protocol_headers(q->c, q->o, &r);
+    llm_session_request(s, &r);
+    rec_status st = http_post(llm_session_http(s), &r, h, &why);
+    if (st == REC_INTR || st == REC_NOMEM) return rec_fail(err, st, "%s", why.msg);
+    return st ? fail_at(q->c, 0, st, why.msg, err) : REC_OK;
 }
 
 rec_status llm_post(llm_session *s, const llm_call *q, json **out, int *status,
                     rec_err *err) {
-    asking a = {.s = s, .c = q->c, .o = *q->o, .body = (char *)q->body};
-    rec_err why = {0};
+    question got = {.is_open = true};
     http_response h = {0};
+    secret key = {0};
+    rec_err why = {0};
+    size_t n = 1;
     *out = NULL;
     *status = 0;
-    rec_status st = llm_admit(s, q->o, q->in_transaction, err);
+    rec_status st = llm_admit(s, q->o, q->in_transaction, &n, err);
     if (st) return st;
-    if (!(a.url = join_url(q->c, q->path, err))) return err ? err->code : REC_RANGE;
-    if ((st = secret_read(q->c->key_env, &a.key, &why)))
-        st = ask_fail(&a, st, why.msg, err);
-    a.deadline = rec_seconds() + q->o->timeout_ms / 1000.0;
+    char *url = protocol_url(q->c, q->path, err);
+    if (!url) return err && err->code ? err->code : REC_RANGE;
+    if ((st = secret_read(q->c->key_env, &key, &why)))
+        st = fail_at(q->c, 0, st, why.msg, err);
     bool is_sent = !st;
-    if (!st) st = post_once(&a, &h, err);
-    if (!st) st = read_response(&a, &h, out, err);
-    *status = a.http;
+    if (!st) st = post_one(s, q, url, &key, &h, err);
+    *status = got.http = h.status;
+    got.retries = h.retries, got.ms = h.ms;
+    if (!st) st = read_response(q->c, &h, &got, out, err);
     if (is_sent && st != REC_INTR && st != REC_NOMEM)
-        note(&a, q->function, st ? "failed" : "ok", false);
+        note(q->c, s, &got, q->function, st ? "failed" : "ok");
     http_response_clear(&h);
-    secret_wipe(&a.key);
-    rec_free(a.url);
+    secret_wipe(&key);
+    rec_free(url);
     return st;
 }

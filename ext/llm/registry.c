@@ -69,6 +69,7 @@ struct llm_session {
     usage_entry usage[LLM_USAGE_ROWS];
     size_t n_usage; /* ever */
     int64_t n_calls, n_tokens;
+    int64_t began_calls, began_tokens; /* those when a function of SQL began */
     cache_entry cache[LLM_CACHE_ROWS];
     size_t cache_nbyte;
     uint64_t clock;
@@ -151,30 +152,72 @@ static rec_status option_field(const json *j, char out[40], rec_err *err) {
     return REC_OK;
 }
 
+/* The name of a header, such as api-key. */
+static rec_status option_header(const json *j, char out[48], rec_err *err) {
+    const char *s = json_text(j);
+    size_t n = s ? strlen(s) : 0;
+    bool ok = n > 0 && n < 40;
+    for (size_t i = 0; i < n; i++)
+        ok = ok && ((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= 'A' && s[i] <= 'Z') ||
+                    (s[i] >= '0' && s[i] <= '9') || s[i] == '-' || s[i] == '_');
+    if (!ok) return bad_option(err, "key_header", "a header's name, such as api-key");
+    rec_format(out, 48, "%s: ", s);
+    return REC_OK;
+}
+
+typedef struct int_option {
+    const char *name;
+    int64_t min, max;
+    size_t offset;
+    bool is_long;
+} int_option;
+
+static const int_option int_options[] = {
+    {"max_tokens", 1, 1000000, offsetof(llm_settings, max_tokens), false},
+    {"timeout_ms", HTTP_MIN_TIMEOUT_MS, HTTP_MAX_TIMEOUT_MS,
+     offsetof(llm_settings, timeout_ms), false},
+    {"retries", 0, HTTP_MAX_RETRIES, offsetof(llm_settings, retries), false},
+    {"concurrency", 1, LLM_MAX_CONCURRENCY, offsetof(llm_settings, concurrency), false},
+    {"rank_batch", 1, LLM_MAX_RANK_BATCH, offsetof(llm_settings, rank_batch), false},
+    {"embed_batch", 1, EMBED_MAX_BATCH, offsetof(llm_settings, embed_batch), false},
+    {"embed_tokens", EMBED_MIN_TOKENS, EMBED_MAX_TOKENS,
+     offsetof(llm_settings, embed_tokens), false},
+    {"max_calls", 0, INT64_MAX, offsetof(llm_settings, max_calls), true},
+    {"max_total_tokens", 0, INT64_MAX, offsetof(llm_settings, max_total_tokens), true},
+    {"call_max_calls", 0, INT64_MAX, offsetof(llm_settings, call_max_calls), true},
+    {"call_max_tokens", 0, INT64_MAX, offsetof(llm_settings, call_max_tokens), true},
+};
+
+/* *is_known: the option is one of the numbers above. */
+static rec_status option_number(const json *j, llm_settings *o, bool *is_known,
+                                rec_err *err) {
+    for (size_t i = 0; i < sizeof int_options / sizeof int_options[0]; i++) {
+        const int_option *k = &int_options[i];
+        int64_t x = 0;
+        if (strcmp(k->name, json_key(j)) != 0) continue;
+        *is_known = true;
+        rec_status st = option_int(j, k->name, k->min, k->max, &x, err);
+        if (st) return st;
+        char *to = (char *)o + k->offset;
+        if (k->is_long)
+            *(int64_t *)(void *)to = x;
+        else
+            *(int *)(void *)to = (int)x;
+        return REC_OK;
+    }
+    return REC_OK;
+}
+
 static rec_status option_one(const json *j, llm_settings *o, rec_err *err) {
     const char *k = json_key(j);
-    int64_t x = 0;
-    rec_status st = REC_OK;
+    bool is_known = false;
+    rec_status st = option_number(j, o, &is_known, err);
+    if (is_known) return st;
     if (strcmp(k, "max_tokens_field") == 0)
         return option_field(j, o->max_tokens_field, err);
+    if (strcmp(k, "key_header") == 0) return option_header(j, o->key_header, err);
     if (strcmp(k, "schema") == 0) return option_schema(j, &o->schema, err);
-    if (strcmp(k, "max_tokens") == 0) {
-        st = option_int(j, k, 1, 1000000, &x, err), o->max_tokens = (int)x;
-    } else if (strcmp(k, "timeout_ms") == 0) {
-        st = option_int(j, k, HTTP_MIN_TIMEOUT_MS, HTTP_MAX_TIMEOUT_MS, &x, err);
-        o->timeout_ms = (int)x;
-    } else if (strcmp(k, "retries") == 0) {
-        st = option_int(j, k, 0, HTTP_MAX_RETRIES, &x, err), o->retries = (int)x;
-    } else if (strcmp(k, "embed_batch") == 0) {
-        st = option_int(j, k, 1, EMBED_MAX_BATCH, &x, err), o->embed_batch = (int)x;
-    } else if (strcmp(k, "embed_tokens") == 0) {
-        st = option_int(j, k, EMBED_MIN_TOKENS, EMBED_MAX_TOKENS, &x, err);
-        o->embed_tokens = (int)x;
-    } else if (strcmp(k, "max_calls") == 0) {
-        st = option_int(j, k, 0, INT64_MAX, &o->max_calls, err);
-    } else if (strcmp(k, "max_total_tokens") == 0) {
-        st = option_int(j, k, 0, INT64_MAX, &o->max_total_tokens, err);
-    } else if (strcmp(k, "temperature") == 0) {
+    if (strcmp(k, "temperature") == 0) {
         o->temperature = json_number(j, -1), o->has_temperature = true;
         if (!(o->temperature >= 0 && o->temperature <= 2))
             st = bad_option(err, k, "a number from 0 to 2");
@@ -191,8 +234,9 @@ static rec_status option_one(const json *j, llm_settings *o, rec_err *err) {
         st = rec_fail(
             err, REC_RANGE,
             "llm_models: no option \"%s\" (there are max_tokens_field, max_tokens, "
-            "temperature, schema, timeout_ms, retries, max_calls, max_total_tokens, "
-            "in_transaction, embed_batch, embed_tokens, extra)",
+            "temperature, schema, timeout_ms, retries, concurrency, max_calls, "
+            "max_total_tokens, call_max_calls, call_max_tokens, in_transaction, "
+            "key_header, rank_batch, embed_batch, embed_tokens, extra)",
             k);
     }
     return st;
@@ -207,6 +251,8 @@ rec_status llm_settings_parse(const char *options, llm_settings *out, rec_err *e
     *out = (llm_settings){.max_tokens_field = "max_tokens",
                           .timeout_ms = HTTP_DEFAULT_TIMEOUT_MS,
                           .retries = HTTP_DEFAULT_RETRIES,
+                          .concurrency = LLM_DEFAULT_CONCURRENCY,
+                          .rank_batch = LLM_DEFAULT_RANK_BATCH,
                           .embed_batch = EMBED_DEFAULT_BATCH,
                           .embed_tokens = EMBED_DEFAULT_TOKENS,
                           .max_calls = LLM_DEFAULT_MAX_CALLS};
@@ -360,10 +406,10 @@ static void read_environment(llm_session *s) {
     if (!url || !*url || s->n_row) return;
     const char *key_env = getenv("REC_LLM_KEY_ENV"), *plain = getenv("REC_LLM_API_KEY");
     if ((!key_env || !*key_env) && plain && *plain) key_env = "REC_LLM_API_KEY";
-    const char *protocol = getenv("REC_LLM_PROTOCOL");
+    const char *speaks = getenv("REC_LLM_PROTOCOL");
     llm_config c = {.name = (char *)"default",
                     .base_url = (char *)url,
-                    .protocol = (char *)(protocol && *protocol ? protocol : "openai"),
+                    .protocol = (char *)(speaks && *speaks ? speaks : "openai"),
                     .model = getenv("REC_LLM_MODEL"),
                     .key_env = (char *)key_env,
                     .options = getenv("REC_LLM_OPTIONS")};
@@ -398,27 +444,48 @@ const llm_config *llm_config_find(llm_session *s, const char *name) {
     return i < s->n_row ? &s->row[i]->c : NULL;
 }
 
-rec_status llm_choose(llm_session *s, const char *name, const llm_config **out,
-                      rec_err *err) {
-    *out = NULL;
-    if (name && strcmp(name, "builtin") == 0) return REC_OK;
+static rec_status choose_named(llm_session *s, const char *name,
+                               const protocol_kind *kinds, const llm_config **out,
+                               rec_err *err) {
     size_t n = llm_config_count(s);
-    if (!name) {
-        if (n == 0 && s->env_error.code) {
-            *err = s->env_error;
-            return err->code;
-        }
-        if (n) *out = llm_config_at(s, 0);
-        return REC_OK;
-    }
-    *out = llm_config_find(s, name);
+    const llm_config *c = llm_config_find(s, name);
+    for (size_t k = 0; c && kinds[k] && !*out; k++)
+        if (protocol_kind_of(c) == kinds[k]) *out = c;
     if (*out) return REC_OK;
+    if (c)
+        return rec_fail(err, REC_RANGE,
+                        "the model '%s' in llm_models speaks %s, which does not answer "
+                        "this",
+                        name, c->protocol);
     char have[200] = "";
     for (size_t i = 0, at = 0; i < n && at < 160; i++)
         at += rec_format(have + at, sizeof have - at, "%s%.40s", i ? ", " : "",
                          s->row[i]->c.name);
     return rec_fail(err, REC_RANGE, "there is no model '%s' in llm_models (%s%s)", name,
                     n ? "there are: builtin, " : "it has no rows", have);
+}
+
+rec_status llm_choose_kind(llm_session *s, const char *name, const protocol_kind *kinds,
+                           const llm_config **out, rec_err *err) {
+    *out = NULL;
+    if (name && strcmp(name, "builtin") == 0) return REC_OK;
+    if (name) return choose_named(s, name, kinds, out, err);
+    size_t n = llm_config_count(s);
+    if (n == 0 && s->env_error.code) {
+        *err = s->env_error;
+        return err->code;
+    }
+    for (size_t k = 0; kinds[k] && !*out; k++)
+        for (size_t i = 0; i < n && !*out; i++)
+            if (protocol_kind_of(llm_config_at(s, i)) == kinds[k])
+                *out = llm_config_at(s, i);
+    return REC_OK;
+}
+
+rec_status llm_choose(llm_session *s, const char *name, const llm_config **out,
+                      rec_err *err) {
+    static const protocol_kind chat[] = {PROTOCOL_CHAT, PROTOCOL_NONE};
+    return llm_choose_kind(s, name, chat, out, err);
 }
 
 schema_level *llm_config_level(llm_session *s, const llm_config *c) {
@@ -434,18 +501,40 @@ schema_level *llm_config_level(llm_session *s, const llm_config *c) {
 
 /* ---- limits and usage -------------------------------------------------------------------------------- */
 
+void llm_session_begin(llm_session *s) {
+    s->began_calls = s->n_calls, s->began_tokens = s->n_tokens;
+}
+
+static rec_status check_limit(int64_t used, int64_t most, const char *who,
+                              const char *what, const char *option, rec_err *err) {
+    if (used < most) return REC_OK;
+    return rec_fail(err, REC_RANGE, "llm: this %s has %s %lld %s, and %s is %lld", who,
+                    what[0] == 'c' ? "made" : "used", (long long)used, what, option,
+                    (long long)most);
+}
+
 rec_status llm_admit(llm_session *s, const llm_settings *o, bool in_transaction,
-                     rec_err *err) {
-    if (s->n_calls >= o->max_calls)
-        return rec_fail(
-            err, REC_RANGE,
-            "llm: this connection has made %lld calls, and max_calls is %lld",
-            (long long)s->n_calls, (long long)o->max_calls);
-    if (o->max_total_tokens && s->n_tokens >= o->max_total_tokens)
-        return rec_fail(
-            err, REC_RANGE,
-            "llm: this connection has used %lld tokens, and max_total_tokens is %lld",
-            (long long)s->n_tokens, (long long)o->max_total_tokens);
+                     size_t *n, rec_err *err) {
+    int64_t calls = s->n_calls - s->began_calls, tokens = s->n_tokens - s->began_tokens;
+    rec_status st =
+        check_limit(s->n_calls, o->max_calls, "connection", "calls", "max_calls", err);
+    if (!st && o->max_total_tokens)
+        st = check_limit(s->n_tokens, o->max_total_tokens, "connection", "tokens",
+                         "max_total_tokens", err);
+    if (!st && o->call_max_calls)
+        st = check_limit(calls, o->call_max_calls, "call", "calls", "call_max_calls",
+                         err);
+    if (!st && o->call_max_tokens)
+        st = check_limit(tokens, o->call_max_tokens, "call", "tokens",
+                         "call_max_tokens", err);
+    if (st) return st;
+    int64_t left = o->max_calls - s->n_calls;
+    if (o->call_max_calls && o->call_max_calls - calls < left)
+        left = o->call_max_calls - calls;
+    /* What an answer will cost is not known before it is there. */
+    if ((o->max_total_tokens || o->call_max_tokens) && left > o->concurrency)
+        left = o->concurrency;
+    if ((uint64_t)left < *n) *n = (size_t)left;
     if (!in_transaction && !o->in_transaction && s->in_write &&
         s->in_write(s->in_write_ctx))
         return rec_fail(
@@ -463,7 +552,7 @@ static void copy_cut(char *out, size_t cap, const char *s) {
     out[n] = 0;
 }
 
-void llm_usage_add(llm_session *s, const llm_usage_row *row) {
+size_t llm_usage_add(llm_session *s, const llm_usage_row *row) {
     usage_entry *u = &s->usage[s->n_usage++ % LLM_USAGE_ROWS];
     struct timespec now;
     u->row = *row;
@@ -472,14 +561,16 @@ void llm_usage_add(llm_session *s, const llm_usage_row *row) {
     copy_cut(u->function, sizeof u->function, row->function);
     copy_cut(u->model, sizeof u->model, row->model);
     copy_cut(u->status, sizeof u->status, row->status);
-    if (row->cache_hit) return;
-    s->n_calls += 1 + row->retries;
-    s->n_tokens += row->prompt_tokens + row->completion_tokens;
+    if (!row->cache_hit) {
+        s->n_calls += 1 + row->retries;
+        s->n_tokens += row->prompt_tokens + row->completion_tokens;
+    }
+    return s->n_usage - 1;
 }
 
-void llm_usage_mark(llm_session *s, const char *status) {
-    if (s->n_usage == 0) return;
-    usage_entry *u = &s->usage[(s->n_usage - 1) % LLM_USAGE_ROWS];
+void llm_usage_mark(llm_session *s, size_t nth, const char *status) {
+    if (nth >= s->n_usage || s->n_usage - nth > LLM_USAGE_ROWS) return;
+    usage_entry *u = &s->usage[nth % LLM_USAGE_ROWS];
     copy_cut(u->status, sizeof u->status, status);
 }
 
@@ -539,26 +630,25 @@ static cache_entry *cache_place(llm_session *s, size_t need) {
 }
 
 /* A cache may forget: running out of memory here is no error. */
-void llm_cache_put(llm_session *s, const char *key, size_t nbyte, const char *text,
-                   rec_status failure) {
-    size_t n_text = text ? strlen(text) : 0;
-    if (nbyte + n_text > LLM_CACHE_BYTES / 4) return;
-    cache_entry *e = cache_find(s, key, nbyte);
+void llm_cache_put(llm_session *s, const llm_answer *a) {
+    size_t n_text = a->text ? strlen(a->text) : 0;
+    if (a->n_key + n_text > LLM_CACHE_BYTES / 4) return;
+    cache_entry *e = cache_find(s, a->key, a->n_key);
     if (e) cache_clear(s, e);
-    char *k = rec_strndup(key, nbyte), *t = text ? rec_strdup(text) : NULL;
-    if (!k || (text && !t)) {
+    char *k = rec_strndup(a->key, a->n_key), *t = a->text ? rec_strdup(a->text) : NULL;
+    if (!k || (a->text && !t)) {
         rec_free(k), rec_free(t);
         return;
     }
-    e = cache_place(s, nbyte + n_text);
+    e = cache_place(s, a->n_key + n_text);
     *e = (cache_entry){.key = k,
                        .text = t,
-                       .n_key = nbyte,
+                       .n_key = a->n_key,
                        .n_text = n_text,
                        .at = rec_seconds(),
                        .used = ++s->clock,
-                       .failure = failure};
-    s->cache_nbyte += nbyte + n_text;
+                       .failure = a->failure};
+    s->cache_nbyte += a->n_key + n_text;
 }
 
 void llm_cache_reject(llm_session *s, const char *key, size_t nbyte) {

@@ -385,7 +385,7 @@ static rec_status ask_model(const rewriting *r, query_request *out, const char *
     query_request_clear(&rules);
     if (st == REC_NET) {
         llm_cache_reject(r->s, reply.key, strlen(reply.key));
-        llm_usage_mark(r->s, "rejected");
+        llm_usage_mark(r->s, reply.usage, "rejected");
     }
     *status = reply.is_cached ? "cache" : "llm";
     llm_reply_clear(&reply);

@@ -140,7 +140,7 @@ static rec_status kept_add(sq_kept *k, uint64_t hash, const float *x, rec_err *e
 }
 
 static void part_name(const sq_kept *k, uint32_t i, char out[KEEP_NAME]) {
-    rec_format(out, KEEP_NAME, "embed.%llx.%u", (unsigned long long)k->identity, i);
+    rec_format(out, KEEP_NAME, "embed.%llu.%u", (unsigned long long)k->identity, i);
 }
 
 /* K1. false: damaged. */

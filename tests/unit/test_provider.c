@@ -91,7 +91,7 @@ static void test_options(void) {
 static bool joins(const char *base, const char *want) {
     llm_config c = row("x", base, NULL, NULL);
     rec_err err = {0};
-    char *url = provider_url(&c, &err);
+    char *url = protocol_url(&c, NULL, &err);
     bool ok = url && strcmp(url, want) == 0;
     if (!ok) fprintf(stderr, "  %s -> %s\n", base, url ? url : err.msg);
     rec_free(url);
@@ -166,20 +166,26 @@ static void test_bodies(void) {
     llm_session_free(s);
 }
 
+static void put(llm_session *s, const char *key, size_t nbyte, const char *text,
+                rec_status failure) {
+    llm_answer a = {.key = key, .n_key = nbyte, .text = text, .failure = failure};
+    llm_cache_put(s, &a);
+}
+
 static void test_cache(void) {
     llm_session *s = llm_session_new();
     llm_cached hit;
     CHECK(!llm_cache_get(s, "k", 1, &hit));
-    llm_cache_put(s, "k", 1, "answer", REC_OK);
+    put(s, "k", 1, "answer", REC_OK);
     CHECK(llm_cache_get(s, "k", 1, &hit) && hit.is_fresh && !hit.failure &&
           strcmp(hit.text, "answer") == 0);
-    llm_cache_put(s, "k", 1, "it broke", REC_NET);
+    put(s, "k", 1, "it broke", REC_NET);
     CHECK(llm_cache_get(s, "k", 1, &hit) && hit.failure == REC_NET &&
           strcmp(hit.text, "it broke") == 0);
     char key[16];
     for (int i = 0; i < 3 * LLM_CACHE_ROWS; i++) {
         size_t n = rec_format(key, sizeof key, "key %d", i);
-        llm_cache_put(s, key, n, key, REC_OK);
+        put(s, key, n, key, REC_OK);
         CHECK(llm_cache_get(s, key, n, &hit) && strcmp(hit.text, key) == 0);
     }
     CHECK(!llm_cache_get(s, "k", 1, &hit)); /* made room */
@@ -188,7 +194,7 @@ static void test_cache(void) {
     memset(big, 'x', n_big);
     for (int i = 0; i < 8; i++) {
         big[0] = (char)('a' + i);
-        llm_cache_put(s, big, n_big, "t", REC_OK);
+        put(s, big, n_big, "t", REC_OK);
     }
     CHECK(llm_cache_get(s, big, n_big, &hit));
     big[0] = 'a';
@@ -205,27 +211,30 @@ static void test_limits(void) {
     llm_session *s = llm_session_new();
     rec_err err = {0};
     bool writing = true;
+    size_t n = 1;
     llm_session_set_in_write(s, yes, &writing);
     llm_settings o;
     CHECK(llm_settings_parse("{\"max_calls\":2,\"max_total_tokens\":50}", &o, &err) ==
           REC_OK);
-    CHECK(llm_admit(s, &o, false, &err) == REC_RANGE && strstr(err.msg, "transaction"));
-    CHECK(llm_admit(s, &o, true, &err) == REC_OK);
+    CHECK(llm_admit(s, &o, false, &n, &err) == REC_RANGE &&
+          strstr(err.msg, "transaction"));
+    CHECK(llm_admit(s, &o, true, &n, &err) == REC_OK);
     writing = false;
-    CHECK(llm_admit(s, &o, false, &err) == REC_OK);
+    CHECK(llm_admit(s, &o, false, &n, &err) == REC_OK);
     llm_usage_row u = {
         .function = "f", .model = "m", .status = "ok", .prompt_tokens = 40};
     llm_usage_add(s, &u);
-    CHECK(llm_admit(s, &o, false, &err) == REC_OK);
+    CHECK(llm_admit(s, &o, false, &n, &err) == REC_OK);
     u.cache_hit = 1;
     llm_usage_add(s, &u); /* costs nothing */
-    CHECK(llm_admit(s, &o, false, &err) == REC_OK);
+    CHECK(llm_admit(s, &o, false, &n, &err) == REC_OK);
     u.cache_hit = 0;
     llm_usage_add(s, &u);
-    CHECK(llm_admit(s, &o, false, &err) == REC_RANGE && strstr(err.msg, "2 calls"));
+    CHECK(llm_admit(s, &o, false, &n, &err) == REC_RANGE && strstr(err.msg, "2 calls"));
     o.max_calls = 10;
-    CHECK(llm_admit(s, &o, false, &err) == REC_RANGE && strstr(err.msg, "80 tokens"));
-    llm_usage_mark(s, "repaired");
+    CHECK(llm_admit(s, &o, false, &n, &err) == REC_RANGE &&
+          strstr(err.msg, "80 tokens"));
+    llm_usage_mark(s, 2, "repaired");
     CHECK(llm_usage_count(s) == 3 &&
           strcmp(llm_usage_at(s, 2).status, "repaired") == 0);
     for (int i = 0; i < 2 * LLM_USAGE_ROWS; i++) u.ms = i, llm_usage_add(s, &u);

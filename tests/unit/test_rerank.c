@@ -153,7 +153,10 @@ static void answer_with(llm_session *s, const char *query, const char *list,
     bytes_writer w = {0};
     bytes_puts(&w, "openai " URL "\n");
     bytes_puts(&w, body ? body : "");
-    llm_cache_put(s, (const char *)w.data, w.n, answer, REC_OK);
+    llm_cache_put(s, &(llm_answer){.key = (const char *)w.data,
+                                   .n_key = w.n,
+                                   .text = answer,
+                                   .failure = REC_OK});
     bytes_clear(&w);
     rec_free(body);
 }
@@ -289,7 +292,10 @@ static void test_malformed(void) {
         }
         if (well_formed) bytes_puts(&a, "}");
         char *text = bytes_take_text(&a);
-        llm_cache_put(s, (const char *)key.data, key.n, text, REC_OK);
+        llm_cache_put(s, &(llm_answer){.key = (const char *)key.data,
+                                       .n_key = key.n,
+                                       .text = text,
+                                       .failure = REC_OK});
         rec_free(text);
         rerank_result r = run(s, "q", list, NULL, &err);
         bool seen[7] = {0};

@@ -159,7 +159,10 @@ static json *answered(const catalog *c, const char *text, const char *answer) {
     CHECK(body && json_count(NULL) == 0 && strstr(body, "json_schema"));
     bytes_writer key = {0};
     bytes_puts(&key, "openai " URL "\n"), bytes_puts(&key, body ? body : "");
-    llm_cache_put(s, (const char *)key.data, key.n, answer, REC_OK);
+    llm_cache_put(s, &(llm_answer){.key = (const char *)key.data,
+                                   .n_key = key.n,
+                                   .text = answer,
+                                   .failure = REC_OK});
     bytes_clear(&key);
     rec_free(body);
     json *j = rewrite(s, c, text, NULL);
@@ -307,12 +310,14 @@ static void test_memory(void) {
                                               &body, &err)) {
                 bytes_writer key = {0};
                 bytes_puts(&key, "openai " URL "\n"), bytes_puts(&key, body);
-                llm_cache_put(
-                    s, (const char *)key.data, key.n,
-                    "{\"query\":\"x\",\"filters\":[{\"facet\":\"genres\",\"op\":"
-                    "\"any\",\"value\":"
-                    "\"drama\"}],\"like\":[\"Aladdin\"],\"exclude\":[\"musicals\"]}",
-                    REC_OK);
+                llm_answer kept = {
+                    .key = (const char *)key.data,
+                    .n_key = key.n,
+                    .text =
+                        "{\"query\":\"x\",\"filters\":[{\"facet\":\"genres\",\"op\":"
+                        "\"any\",\"value\":\"drama\"}],\"like\":[\"Aladdin\"],"
+                        "\"exclude\":[\"musicals\"]}"};
+                llm_cache_put(s, &kept);
                 bytes_clear(&key);
             }
             rec_free(body);
