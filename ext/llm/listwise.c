@@ -338,6 +338,13 @@ static bool is_context_error(const rec_err *err) {
            strstr(err->msg, "too large");
 }
 
+static bool has_long_field(const ranking_job *job) {
+    for (size_t i = 0; i < job->n_read; i++)
+        for (size_t f = 0; f < job->all->c[i].n_field; f++)
+            if (strlen(job->all->c[i].field[f].text) > SHORT_FIELD_CHARS) return true;
+    return false;
+}
+
 static rec_status rank_windows(ranking_job *job, rec_err *err) {
     rec_status st = REC_OK;
     for (size_t end = job->n_read; !st;) {
@@ -346,7 +353,7 @@ static rec_status rank_windows(ranking_job *job, rec_err *err) {
         window_shuffle(job, &w);
         st = ask_window(job, &w, err);
         if (st == REC_NET && job->field_chars > SHORT_FIELD_CHARS &&
-            is_context_error(err)) {
+            is_context_error(err) && has_long_field(job)) {
             job->field_chars = SHORT_FIELD_CHARS;
             st = REC_OK;
             if (err) *err = (rec_err){0};

@@ -152,9 +152,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send(400, {"error": {"message": "bad input"}})
         elif mode == "narrow" and (len(texts) > 2 or any(len(t) > 100 for t in texts)):
             self.send(500, {"error": {"message": "input is too large to process"}})
-        elif mode == "dies" and nth == 3:
+        elif mode == "dies" and nth == 3:  # within an answer: a client repeats a request that got none at all
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"{")
             self.close_connection = True
-            self.connection.close()
         else:
             self.send(200, embeddings(body, mode))
 

@@ -93,7 +93,7 @@ INSERT INTO a(a) VALUES ('train');
 SELECT count(*) > 0 FROM a_data;
 BEGIN; INSERT INTO a(a) VALUES ('train'); ROLLBACK;
 SELECT count(*) FROM a_data;")
-is "the INSERT form" "$got" $'*no such function*\n1\n0'
+is "the INSERT form" "$got" $'*no such function*\n1\n10'
 unset db
 
 # What is stored may not send anything.
@@ -163,7 +163,7 @@ is "a file by its name" "$(sql good '{}' "$items $model static('$tmp/good/model.
 is "Cyrillic" "$(sql good '{}' "$items $model static('$tmp/good')); $train
 SELECT item FROM rec_hybrid('a', NULL, 'РОБОТ', 1);")" $'8\n[12]'
 is "unknown words" "$(sql good '{}' "$items UPDATE items SET body = 'xyzzy';
-$model static('$tmp/good')); $train")" '*holds no word that it knows*'
+$model static('$tmp/good')); $train")" '*hold no word*'
 for pair in "cut:is not within the file" "header:cut off, or no safetensors" "shape:says 15 x 3 numbers" "wide:no shape of rows" \
   "beyond:is not within the file" "ints:none of F32, F16, BF16" "nan:not finite" "few:none for token 14" "bpe:model is BPE" "badmap:none for token" \
   "short:shorter than 8 bytes" "nojson:JSON" "missing:cannot be opened"; do
