@@ -92,7 +92,7 @@ static bool is_chitchat(const query_state *q) {
         "welcome morning evening afternoon night joke human bot robot going name meet "
         "cool ok "
         "okay there much help perfect awesome great nice day good today anybody anyone "
-        "real doing ";
+        "real doing tell ";
     bool is_talk =
         any_word_in(q, " hello hi hey hiya thanks thank thx goodbye bye greetings "
                        "howdy lol haha cheers ok okay perfect ");

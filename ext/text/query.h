@@ -18,6 +18,7 @@
 #include "text.h"
 
 #define QUERY_MAX_WORDS   256 /* of one request; what follows is not read */
+#define AGE_MAX           21  /* years that "from 8 years" and "8+" may mean */
 #define QUERY_MAX_TITLES  16  /* that one request can name */
 #define QUERY_MAX_SIMILAR 64  /* searches by similarity that one request may cost */
 

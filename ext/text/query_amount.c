@@ -16,8 +16,6 @@
 #include "query.h"
 #include <math.h>
 
-#define AGE_MAX 21 /* years that "from 8 years" may mean */
-
 #define YEAR_FIRST 1000
 #define YEAR_LAST  2100
 

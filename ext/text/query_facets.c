@@ -217,6 +217,8 @@ static bool is_inside_name(const query_state *q, size_t i, size_t n) {
                 !q->w[i].t.after_break && word_is_free(q, i - 1) &&
                 !word_is_vague(q, i - 1);
     if (word_in(q, i, " war wars ") && i) {
+        if (q->w[i].is_joined && word_in(q, i - 1, " pre post inter anti "))
+            return true;
         if (word_in(q, i - 1, " world civil cold star vietnam gulf ")) return true;
         if (word_is(q, i - 1, "the") && !word_is_generic(q, i + n)) return true;
     }
@@ -272,6 +274,16 @@ static size_t misspelt_at(query_state *q, size_t i, const vocab_entry **e) {
     return n;
 }
 
+/* "coffee machine", "garden party": what follows may be the thing, and the value only its kind. */
+static bool is_modifier(const query_state *q, size_t end) {
+    const vocab_entry *e;
+    size_t n_entry;
+    if (!word_is_free(q, end) || q->w[end].t.after_break || word_is_vague(q, end) ||
+        q->w[end].is_negated || q->w[end].has_number)
+        return false;
+    return !query_phrase_at(q, end, &e, &n_entry);
+}
+
 static size_t find_mentions(query_state *q, mention *m) {
     size_t n_mention = 0;
     for (size_t i = 0; i < q->n && n_mention < FACETS_MAX_MENTIONS; i++) {
@@ -288,8 +300,12 @@ static size_t find_mentions(query_state *q, mention *m) {
             i += n - 1;
             continue;
         }
-        if (word_in(q, i + n, " subtitles subtitled subtitle dubbed dub ")) continue;
+        if (word_in(q, i + n, " subtitles subtitled subtitle dubbed dub ") &&
+            !q->w[i + n].t.after_break)
+            continue;
         if (e->rank == VOCAB_SYNONYM || e->rank == VOCAB_PART) query_doubt(q, 0.1);
+        bool is_kind = role == ROLE_KIND || facet_kind(q->c, e->facet) == FACET_PATH;
+        if (is_kind && is_modifier(q, i + n)) query_doubt(q, 0.18);
         bool is_plural = is_plural_word(q, i + n - 1);
         m[n_mention++] = (mention){
             .e = e, .n_entry = n_entry, .begin = i, .n = n, .is_plural = is_plural};

@@ -16,15 +16,18 @@
  *
  * Invariants
  *  I1  a sentence is translated only if at least MIN_KNOWN of its words are in the table of
- *      one language and not the same in English, with a small word (article, conjunction,
- *      preposition) among them, and more of them than there are small words of English.
+ *      one language and not the same in English, more of them than there are small words of
+ *      English, and a small word (article, conjunction, preposition) is among them, or
+ *      SURE_KNOWN of them are, or all.
  *  I2  the number of words and their bytes in the text do not change.
  */
 #include "query.h"
 
-#define MIN_KNOWN 2
-#define N_LANG    6
-#define MAX_FORM  3 /* words of the longest form */
+#define MIN_KNOWN    2
+#define SURE_KNOWN   3 /* without a small word */
+#define N_LANG       6
+#define DECADE_WORDS " fifties sixties seventies eighties nineties "
+#define MAX_FORM     3 /* words of the longest form */
 
 typedef struct foreign_row {
     const char *english;
@@ -38,7 +41,7 @@ static const foreign_row small_words[] = {
       "um|uma|uns|umas", "een"}},
     {"the",
      {"le|la|les", "der|die|das|den|dem|des", "el|la|los|las",
-      "il|lo|la|i|gli|le|del|della|dello|dei", "o|os|as", "de|het"}},
+      "il|lo|la|i|gli|le|del|della|dello|dei|degli|delle", "o|os|as", "de|het"}},
     {"of", {"de|du|des|d", "von|vom", "de|del", "di|d|da", "de|do|da|dos|das", "van"}},
     {"and", {"et", "und", "y|e", "e|ed", "e", "en"}},
     {"or", {"ou", "oder", "o|u", "o|oppure", "ou", "of"}},
@@ -105,6 +108,20 @@ static const foreign_row content_words[] = {
     {"years",
      {"annees|ans|annee", "jahre|jahren|jahr", "anos|ano", "anni|anno", "anos|ano",
       "jaar|jaren"}},
+    {"fifties",
+     {"cinquante", "funfziger|funfzigern", "cincuenta", "cinquanta", "cinquenta",
+      "vijftig"}},
+    {"sixties",
+     {"soixante", "sechziger|sechzigern", "sesenta", "sessanta", "sessenta", "zestig"}},
+    {"seventies",
+     {"soixante dix", "siebziger|siebzigern", "setenta", "settanta", "setenta",
+      "zeventig"}},
+    {"eighties",
+     {"quatre vingt", "achtziger|achtzigern", "ochenta", "ottanta", "oitenta",
+      "tachtig"}},
+    {"nineties",
+     {"quatre vingt dix", "neunziger|neunzigern", "noventa", "novanta", "noventa",
+      "negentig"}},
     {"hours",
      {"heures|heure", "stunden|stunde", "horas|hora", "ore|ora", "horas|hora",
       "uur|uren"}},
@@ -125,8 +142,9 @@ static const foreign_row content_words[] = {
       "roman|romans"}},
     {"comedy",
      {"comedie|comedies|comique|drole", "komodie|komodien|lustig|lustigen|lustiger",
-      "comedia|comedias|divertida|divertido", "commedia|commedie|divertente",
-      "comedia|comedias|engracado", "komedie|komedies|grappig|grappige"}},
+      "comedia|comedias|divertida|divertido|comica|comico|comicas|comicos",
+      "commedia|commedie|divertente", "comedia|comedias|engracado",
+      "komedie|komedies|grappig|grappige"}},
     {"romantic",
      {"romantique|romantiques|amour",
       "romantisch|romantische|romantischen|romantischer|liebesfilm|liebesfilme|"
@@ -391,7 +409,8 @@ static int find_language(const query_state *q) {
     for (size_t lang = 0; lang < N_LANG; lang++) {
         bool has_small;
         size_t n = count_known(q, lang, &has_small);
-        if (has_small && n > best_n && n > n_english) best = (int)lang, best_n = n;
+        bool is_sure = has_small || n >= SURE_KNOWN || n == q->n;
+        if (is_sure && n > best_n && n > n_english) best = (int)lang, best_n = n;
     }
     return best;
 }
@@ -443,6 +462,9 @@ bool query_translate(query_state *q) {
         if (n) put_english(q, i, n, english);
         i += n ? n : 1;
     }
+    for (size_t i = 0; i + 1 < q->n; i++) /* "anni sessanta" */
+        if (word_is(q, i, "years") && word_in(q, i + 1, DECADE_WORDS))
+            set_word(q, i, "the", 3);
     mark_decades(q);
     return true;
 }

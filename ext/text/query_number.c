@@ -182,7 +182,11 @@ static bool in_range(const query_state *q, int f, double x, double slack) {
 static int facet_by_range(query_state *q, const amount *a) {
     static const facet_role order[] = {ROLE_PRICE, ROLE_RUNTIME, ROLE_RATING,
                                        ROLE_PAGES, ROLE_NONE};
-    int found = -1, n = 0;
+    int found = -1, n = 0, rating = query_role_find(q, ROLE_RATING);
+    if (rating >= 0 && a->lo != floor(a->lo) && in_range(q, rating, a->lo, 0)) {
+        query_doubt(q, 0.1);
+        return rating; /* "at least 4.2" */
+    }
     for (size_t k = 0; k < sizeof order / sizeof order[0]; k++)
         for (size_t f = 0; f < catalog_n_facets(q->c); f++) {
             if (facet_kind(q->c, f) != FACET_NUMBER || query_role(q, f) != order[k])
@@ -231,12 +235,15 @@ static int choose_facet(query_state *q, expression *x) {
     f = year_facet(q, x);
     if (f >= 0) return f;
     bool is_compared = x->op != OP_NONE && x->op != OP_EQ;
+    bool is_all = x->a.is_range && x->begin == 0 && x->end == q->n; /* "100 to 200" */
+    f = query_role_find(q, ROLE_AGE);
+    if (f >= 0 && x->a.has_plus && !x->a.is_range && x->a.lo <= AGE_MAX) return f;
     if (x->implied != ROLE_NONE && x->implied != ROLE_YEAR) {
         f = query_role_find(q, x->implied);
         if (f < 0 && x->implied == ROLE_RUNTIME) f = query_role_find(q, ROLE_PAGES);
         if (f >= 0) return f;
     }
-    if (!is_compared && !x->a.has_plus) return -1;
+    if (!is_compared && !x->a.has_plus && !is_all) return -1;
     if (x->implied == ROLE_YEAR) return -1; /* "after 7": no year */
     /* "about two brothers", "over one night": words and weak signs prove nothing. */
     if (!x->a.is_figure || x->op == OP_ABOUT) return -1;
@@ -274,9 +281,22 @@ static const number_rule *rule_before(const query_state *q, size_t i, size_t *n)
     return NULL;
 }
 
+/* "> 50", "<= 30": the signs between the number and the word before it. */
+static compare_op sign_before(const query_state *q, size_t i) {
+    size_t end = q->w[i].t.begin, at = i ? q->w[i - 1].t.end : 0;
+    compare_op op = OP_NONE;
+    for (; at < end; at++) {
+        if (q->text[at] == '<') op = OP_LT;
+        if (q->text[at] == '>') op = OP_GT;
+        if (q->text[at] == '=') op = op == OP_LT ? OP_LE : op == OP_GT ? OP_GE : OP_EQ;
+    }
+    return op;
+}
+
 /* The comparison, its negation and the words that name a facet, leftwards from the amount. */
 static void read_left(const query_state *q, expression *x) {
     size_t i = x->begin, n, skip = 0;
+    x->op = sign_before(q, i);
     while (skip < 2 && i > skip && !q->w[i - skip].t.after_break &&
            is_filler(q, i - skip - 1) && !rule_before(q, i - skip, &n))
         skip++;
@@ -288,9 +308,10 @@ static void read_left(const query_state *q, expression *x) {
         x->begin = i - skip - n;
         size_t k = x->begin;
         for (int skip_more = 0; skip_more < 2; skip_more++)
-            if (k && word_in(q, k - 1,
-                             " any anything much significantly made released published "
-                             "produced shot filmed written that was were is are "))
+            if (k &&
+                word_in(q, k - 1,
+                        " any anything much significantly made released published from "
+                        "produced shot filmed written that was were is are "))
                 k--;
         if (x->op != OP_EQ && k && is_not(q, k - 1) && word_is_free(q, k - 1)) {
             bool has_own = r->words[0] == 'n' && r->words[1] == 'o';
