@@ -80,13 +80,17 @@ typedef enum {
 extern const char *const eval_names[EVAL_N];
 
 #define EVAL_MAX_K 8 /* cuts */
+typedef enum { BUCKET_NONE, BUCKET_HISTORY, BUCKET_ITEM, BUCKET_AGE } eval_bucket;
+/* The relevant items in groups: by how many users had them in training, or by days since the first did. */
+#define EVAL_MAX_GROUPS 8
 typedef struct eval_options {
     split_spec split;
     char *table;                   /* owned; SPLIT_TABLE */
     size_t k[EVAL_MAX_K];          /* ascending */
     size_t n_k, n_times;           /* n_times: of the bootstrap */
     bool wants[EVAL_N], is_chosen; /* is_chosen: metrics were named */
-    bool by_history, is_min, is_unmasked;
+    bool is_min, is_unmasked;
+    eval_bucket bucket;
     double level, relevance; /* relevance: value from which on, NaN = by default */
     size_t most_users;       /* 0 = all */
 } eval_options;
@@ -117,11 +121,15 @@ typedef struct eval_task { /* who is asked about what */
     uint32_t *who;     /* owned */
     uint32_t *history; /* [n_users] owned; pairs before the test */
     uint32_t *popular; /* owned; items by falling degree */
-    size_t n_learned;  /* users that are learned from */
+    uint8_t *group;    /* [n_items] owned: BUCKET_ITEM, BUCKET_AGE: 1..; else NULL */
+    size_t n_groups;
+    size_t n_learned; /* users that are learned from */
 } eval_task;
 rec_status eval_task_init(eval_task *t, sq_conn *c, sq_copy *base,
                           const eval_options *o, rec_run *run, rec_err *err);
 void eval_task_clear(eval_task *t);
+/* "item 1-4", "age 30-89 days" */
+const char *eval_group_name(const eval_task *t, size_t group);
 
 typedef struct eval_table { /* one model's figures */
     metrics_table table;    /* cell owned */
@@ -129,6 +137,7 @@ typedef struct eval_table { /* one model's figures */
     metrics_form *form;     /* [n_metric] owned */
     size_t *k;              /* [n_metric] owned; 0 = none */
     double *whole;          /* [n_metric] owned; of all lists together; NaN elsewhere */
+    uint8_t *group; /* [n_metric] owned; relevant items of that group alone; 0: all */
 } eval_table;
 /* Fits the copy to the split and asks it for the lists of all users. */
 rec_status eval_run(const eval_task *t, sq_copy *m, eval_table *out, rec_run *run,

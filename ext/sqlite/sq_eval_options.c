@@ -154,6 +154,16 @@ static rec_status read_words(const reader *r, const json *j, const char *yes,
     return refuse(r, json_key(j), rule);
 }
 
+static rec_status read_bucket(const reader *r, const json *j) {
+    static const char *const names[] = {"none", "history", "item", "age"};
+    for (int i = 0; i < 4; i++)
+        if (is_text(j, names[i])) {
+            r->out->bucket = (eval_bucket)i;
+            return REC_OK;
+        }
+    return refuse(r, "bucket", "'none', 'history', 'item' or 'age'");
+}
+
 static rec_status read_option(const reader *r, const json *j) {
     eval_options *o = r->out;
     const char *name = json_key(j);
@@ -169,8 +179,7 @@ static rec_status read_option(const reader *r, const json *j) {
     if (strcmp(name, "relevance") == 0)
         return read_number(r, j, -1e30, 1e30, &o->relevance);
     if (strcmp(name, "level") == 0) return read_number(r, j, .5, .9999, &o->level);
-    if (strcmp(name, "bucket") == 0)
-        return read_words(r, j, "history", "none", &o->by_history);
+    if (strcmp(name, "bucket") == 0) return read_bucket(r, j);
     if (strcmp(name, "mask") == 0)
         return read_words(r, j, "none", "train", &o->is_unmasked);
     if (strcmp(name, "denominator") == 0)

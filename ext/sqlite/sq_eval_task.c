@@ -28,6 +28,7 @@ void eval_task_clear(eval_task *t) {
     rec_free(t->who);
     rec_free(t->history);
     rec_free(t->popular);
+    rec_free(t->group);
     memset(t, 0, sizeof *t);
 }
 
@@ -343,6 +344,70 @@ static rec_status list_items(eval_task *t, rec_err *err) {
     return s;
 }
 
+/* ---- groups of items --------------------------------------------------------------------------------- */
+
+typedef struct item_group {
+    const char *name;
+    double max; /* users, or days */
+} item_group;
+static const item_group by_users[] = {
+    {"item 0", 0},      {"item 1-4", 4},    {"item 5-9", 9},         {"item 10-19", 19},
+    {"item 20-49", 49}, {"item 50-99", 99}, {"item 100+", INFINITY},
+};
+static const item_group by_days[] = {
+    {"age new", -1},          {"age 0-29 days", 29},       {"age 30-89 days", 89},
+    {"age 90-364 days", 364}, {"age 365+ days", INFINITY},
+};
+static_assert(sizeof by_users / sizeof *by_users < EVAL_MAX_GROUPS, "see sq_eval.h");
+#define SECONDS_A_DAY 86400
+
+const char *eval_group_name(const eval_task *t, size_t group) {
+    return (t->options->bucket == BUCKET_AGE ? by_days : by_users)[group - 1].name;
+}
+
+/* Days from the first training row of each item to the newest of all; -1: nobody had it. */
+static rec_status item_days(const eval_task *t, double *days, rec_err *err) {
+    const sq_copy *b = t->base;
+    size_t n = catalog_n_items(b->view->items);
+    double newest = -INFINITY;
+    if (!b->view->cfg.time)
+        return rec_fail(
+            err, REC_RANGE,
+            "%s: \"bucket\": \"age\" needs time=, the column that says when "
+            "(\"item\" counts users instead)",
+            b->view->name);
+    for (size_t i = 0; i < n; i++) days[i] = INFINITY;
+    for (size_t i = 0; i < b->ptr[b->n_users]; i++) {
+        const interaction *r = &b->row[i];
+        if (isnan(r->time) || !is_learned(t, i, false)) continue;
+        days[r->item] = fmin(days[r->item], r->time);
+        newest = fmax(newest, r->time);
+    }
+    for (size_t i = 0; i < n; i++)
+        days[i] = isfinite(days[i]) ? floor((newest - days[i]) / SECONDS_A_DAY) : -1;
+    return REC_OK;
+}
+
+static rec_status group_items(eval_task *t, rec_err *err) {
+    bool is_age = t->options->bucket == BUCKET_AGE;
+    const item_group *groups = is_age ? by_days : by_users;
+    size_t n = catalog_n_items(t->base->view->items);
+    if (t->options->bucket < BUCKET_ITEM) return REC_OK;
+    double *x = rec_array(n, sizeof *x);
+    t->group = rec_array(n, sizeof *t->group);
+    rec_status s = x && t->group ? REC_OK : rec_nomem(err);
+    if (s == REC_OK && is_age) s = item_days(t, x, err);
+    for (size_t i = 0; s == REC_OK && i < n; i++) {
+        uint8_t g = 0;
+        while ((is_age ? x[i] : t->degree[i]) > groups[g].max) g++;
+        t->group[i] = g + 1;
+    }
+    t->n_groups =
+        is_age ? sizeof by_days / sizeof *by_days : sizeof by_users / sizeof *by_users;
+    rec_free(x);
+    return s;
+}
+
 rec_status eval_task_init(eval_task *t, sq_conn *c, sq_copy *base,
                           const eval_options *o, rec_run *run, rec_err *err) {
     *t = (eval_task){.options = o, .c = c, .base = base, .threshold = NAN};
@@ -351,6 +416,7 @@ rec_status eval_task_init(eval_task *t, sq_conn *c, sq_copy *base,
     if (s == REC_OK) s = rank_popular(t, err);
     if (s == REC_OK) t->threshold = find_threshold(t);
     if (s == REC_OK) s = list_items(t, err);
+    if (s == REC_OK) s = group_items(t, err);
     if (s == REC_OK && t->n_users == 0)
         s = rec_fail(err, REC_RANGE,
                      "%s: the split leaves nothing to ask about: no user has two pairs",

@@ -76,26 +76,34 @@ void eval_table_clear(eval_table *t) {
     rec_free(t->form);
     rec_free(t->k);
     rec_free(t->whole);
+    rec_free(t->group);
     memset(t, 0, sizeof *t);
 }
 
 static rec_status shape_table(run_state *r, rec_err *err) {
     const eval_options *o = r->t->options;
     eval_table *t = r->out;
-    size_t most = EVAL_N * EVAL_MAX_K, n = 0, cells;
+    size_t groups = r->t->n_groups;
+    size_t most = EVAL_N * EVAL_MAX_K * (groups + 1), n = 0, cells;
     t->metric = rec_array(most, sizeof *t->metric);
     t->form = rec_array(most, sizeof *t->form);
     t->k = rec_array(most, sizeof *t->k);
     t->whole = rec_array(most, sizeof *t->whole);
-    if (!t->metric || !t->form || !t->k || !t->whole) return rec_nomem(err);
-    for (int m = 0; m < EVAL_N; m++) {
+    t->group = rec_array(most, sizeof *t->group);
+    if (!t->metric || !t->form || !t->k || !t->whole || !t->group)
+        return rec_nomem(err);
+    for (size_t i = 0; i < (groups + 1) * EVAL_N; i++) {
+        int m = (int)(i % EVAL_N);
+        size_t group = i / EVAL_N;
         if (!o->wants[m] || !is_possible(r, m)) continue;
+        if (group && m > EVAL_PRECISION) continue; /* of lists, not of answers */
         for (size_t j = 0; j < (has_cut(m) ? o->n_k : 1); j++) {
             t->metric[n] = (eval_metric)m;
             t->form[n] = m == EVAL_RMSE   ? FORM_ROOT
                          : m == EVAL_LIFT ? FORM_LIFT
                                           : FORM_MEAN;
             t->whole[n] = NAN;
+            t->group[n] = (uint8_t)group;
             t->k[n++] = has_cut(m) ? o->k[j] : 0;
         }
     }
@@ -205,6 +213,7 @@ typedef struct asked {
     uint32_t *base;    /* owned: the same in those of the base; KEYS_NONE: not there */
     uint32_t *popular; /* owned: what the most popular items would give; base */
     uint32_t *test;    /* owned: relevant items in numbers of the view, for auc */
+    uint32_t *some;    /* owned: those of one group */
     double *had, *mix; /* owned: [n_values] */
     float *scratch;    /* owned: [n_test] */
     size_t n_top, n_popular, n_test;
@@ -217,6 +226,7 @@ static void asked_clear(asked *a) {
     rec_free(a->base);
     rec_free(a->popular);
     rec_free(a->test);
+    rec_free(a->some);
     rec_free(a->had);
     rec_free(a->mix);
     rec_free(a->scratch);
@@ -328,7 +338,14 @@ static void put_list(const asked *a, size_t m) {
 static void put_ranked(const asked *a, size_t m) {
     metrics_list l = {a->base, a->n_top, a->want, a->n_test};
     metrics_ranked x;
-    if (!a->n_test) return;
+    uint8_t group = a->r->out->group[m];
+    if (group) {
+        l.test = a->some;
+        l.n_test = 0;
+        for (size_t i = 0; i < a->n_test; i++)
+            if (a->r->t->group[a->want[i]] == group) a->some[l.n_test++] = a->want[i];
+    }
+    if (!l.n_test) return;
     metrics_rank(&l, a->r->out->k[m], &x);
     switch (a->r->out->metric[m]) {
     case EVAL_RECALL:
@@ -396,11 +413,12 @@ static rec_status asked_init(asked *a, rec_err *err) {
     a->base = rec_array(most, sizeof *a->base);
     a->popular = rec_array(k, sizeof *a->popular);
     a->test = rec_array(a->n_test, sizeof *a->test);
+    a->some = rec_array(a->n_test, sizeof *a->some);
     a->scratch = rec_array(a->n_test, sizeof *a->scratch);
     a->had = rec_array(r->mix.n_values, sizeof *a->had);
     a->mix = rec_array(r->mix.n_values, sizeof *a->mix);
-    if (!a->top || !a->base || !a->popular || !a->test || !a->scratch || !a->had ||
-        !a->mix)
+    if (!a->top || !a->base || !a->popular || !a->test || !a->some || !a->scratch ||
+        !a->had || !a->mix)
         return rec_nomem(err);
     for (size_t i = 0; i < most; i++) {
         a->top[i] = r->m->view->tie_item[a->u->found.a[i].id];

@@ -174,8 +174,10 @@ static rec_status add_bucket(evaluation *e, const bucket *b, uint32_t *user,
     rec_status s = metrics_bootstrap(&e->table[0].table, &spec, result, &e->run, err);
     for (size_t m = 0; m < e->table[0].table.n_metric && s == REC_OK; m++) {
         bool is_whole = !isnan(e->table[0].whole[m]);
+        size_t group = e->table[0].group[m];
         if (is_whole ? is_all : !isnan(result[m].value))
-            s = add_row(e, m, b->name, &result[m], err);
+            s = add_row(e, m, group ? eval_group_name(t, group) : b->name, &result[m],
+                        err);
     }
     return s;
 }
@@ -189,7 +191,8 @@ static rec_status evaluate_open(sq_conn *c, sqlite3_value **arg, tvf_result **ou
     boot_result *result = rec_array(e.table[0].table.n_metric, sizeof *result);
     e.rows = tvf_rows_new(COL_N);
     if (s == REC_OK && (!user || !result || !e.rows)) s = rec_nomem(err);
-    for (size_t i = 0; s == REC_OK && i < (e.options.by_history ? N_BUCKETS : 1); i++)
+    for (size_t i = 0;
+         s == REC_OK && i < (e.options.bucket == BUCKET_HISTORY ? N_BUCKETS : 1); i++)
         s = add_bucket(&e, &buckets[i], user, result, err);
     rec_free(user);
     rec_free(result);
@@ -214,14 +217,16 @@ const tvf_def tf_evaluate_def = {
 /* Both tables cut down to the figures that both models have. */
 static size_t find_same(const eval_table *t, eval_metric metric, size_t k) {
     for (size_t m = 0; m < t->table.n_metric; m++)
-        if (t->metric[m] == metric && t->k[m] == k) return m;
+        if (t->metric[m] == metric && t->k[m] == k && !t->group[m]) return m;
     return SIZE_MAX;
 }
 
 static rec_status keep_columns(eval_table *t, const eval_table *other, rec_err *err) {
-    size_t n = 0, old = t->table.n_metric, at[EVAL_N * EVAL_MAX_K];
+    size_t n = 0, old = t->table.n_metric,
+           at[EVAL_N * EVAL_MAX_K * (EVAL_MAX_GROUPS + 1)];
     for (size_t m = 0; m < old; m++)
-        if (find_same(other, t->metric[m], t->k[m]) != SIZE_MAX) at[n++] = m;
+        if (!t->group[m] && find_same(other, t->metric[m], t->k[m]) != SIZE_MAX)
+            at[n++] = m;
     float *cell_of = rec_array(t->table.n_users * n * 2, sizeof *cell_of);
     if (!cell_of) return rec_nomem(err);
     for (size_t u = 0; u < t->table.n_users; u++)
@@ -233,6 +238,7 @@ static rec_status keep_columns(eval_table *t, const eval_table *other, rec_err *
         t->form[m] = t->form[at[m]];
         t->k[m] = t->k[at[m]];
         t->whole[m] = t->whole[at[m]];
+        t->group[m] = 0;
     }
     rec_free(t->table.cell);
     t->table.cell = cell_of;

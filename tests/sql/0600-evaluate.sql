@@ -30,6 +30,18 @@ SELECT metric, k, round(value, 4), low <= value, high >= value, users, bucket
 SELECT (SELECT group_concat(low || ' ' || high) FROM rec_evaluate('charts', '{"split": "leave-one-out", "k": 1, "seed": 5}')) =
        (SELECT group_concat(low || ' ' || high) FROM rec_evaluate('charts', '{"split": "leave-one-out", "k": 1, "seed": 5}')) AS same;
 
+.print -- buckets of items: 20 had two users in training, 40 and 50 none; a user counts where they have a relevant item of it
+SELECT metric, k, round(value, 4), low <= value, high >= value, users, bucket
+  FROM rec_evaluate('charts', '{"split": "leave-one-out", "k": [1, 3], "metrics": ["recall", "ndcg", "coverage"], "bucket": "item"}');
+CREATE TABLE dated(user INT, item INT, at TEXT);
+INSERT INTO dated VALUES (1, 1, '2020-01-01'), (1, 2, '2023-11-01'), (1, 5, '2024-01-09'), (2, 1, '2021-01-01'), (2, 3, '2023-12-20'), (2, 2, '2024-01-05'), (3, 3, '2024-01-01'),
+  (3, 1, '2024-01-07'), (4, 2, '2023-12-31'), (4, 4, '2023-06-01'), (4, 6, '2024-01-08');
+CREATE VIRTUAL TABLE aged USING rec_model(algorithm=popularity, interactions=dated, user=user, item=item, time=at);
+SELECT metric, k, round(value, 4), users, bucket FROM rec_evaluate('aged', '{"split": "leave-one-out", "k": 3, "metrics": "recall", "bucket": "age"}');
+SELECT * FROM rec_evaluate('stars', '{"bucket": "week"}');
+CREATE VIRTUAL TABLE timeless USING rec_model(algorithm=popularity, interactions=dated, user=user, item=item);
+SELECT * FROM rec_evaluate('timeless', '{"bucket": "age"}');
+
 .print -- ratings: relevant from the mean of the training rows (34/8) on, RMSE over all test rows
 SELECT metric, k, round(value, 3), users, relevance FROM rec_evaluate('stars', '{"split": "leave-one-out", "k": 2, "metrics": ["recall", "rmse"]}');
 SELECT metric, k, round(value, 3), users, relevance FROM rec_evaluate('stars', '{"split": "leave-one-out", "k": 2, "metrics": "recall", "relevance": 1}');
