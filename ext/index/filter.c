@@ -477,6 +477,12 @@ cell filter_get(const filter_table *t, uint32_t slot, int column) {
     return column_cell(&t->column[column], slot);
 }
 
+void filter_fetch(const filter_table *t, uint32_t slot, int column) {
+    if (slot >= t->n_slots) return;
+    __builtin_prefetch(t->column[column].kind + slot);
+    __builtin_prefetch(t->column[column].word + slot);
+}
+
 /* ---- evaluation ------------------------------------------------------------------------------------- */
 
 /* What a predicate says of numbers: those from `from` to `from + span` (of integers, or of the keys

@@ -324,14 +324,15 @@ struct hnsw_scratch {
     uint8_t *mark; /* [n_mark] == epoch: seen by this walk */
     size_t n_mark, cap_mark;
     uint8_t epoch;
-    cand_list pool;  /* ascending; the best ef so far */
-    cand_list spill; /* met, not kept in the pool */
-    cand_list open;  /* min-heap: to expand */
-    cand_list rest;  /* min-heap: met, allowed, not handed out */
-    cand_list twin;  /* met, but a twin of a node in the pool */
-    cand_list tied;  /* slots that a stream has handed out at its last distance */
-    uint32_t *near;  /* [cap_near]: neighbours to look at */
-    float *key;      /* [cap_near] */
+    cand_list pool;      /* ascending; the best ef so far */
+    cand_list spill;     /* met, not kept in the pool */
+    cand_list open;      /* min-heap: to expand */
+    cand_list rest;      /* min-heap: met, allowed, not handed out */
+    cand_list twin;      /* met, but a twin of a node in the pool */
+    cand_list tied;      /* slots that a stream has handed out at its last distance */
+    cand_list near_rows; /* min-heap: rows of a stream by distance, not handed out */
+    uint32_t *near;      /* [cap_near]: neighbours to look at */
+    float *key;          /* [cap_near] */
     size_t cap_near;
     size_t n_keys; /* keys computed by this walk */
     quant_query query, other;

@@ -145,6 +145,7 @@ void hnsw_scratch_free(hnsw_scratch *s) {
     rec_free(s->rest.a);
     rec_free(s->twin.a);
     rec_free(s->tied.a);
+    rec_free(s->near_rows.a);
     rec_free(s->near);
     rec_free(s->key);
     quant_query_clear(&s->query);

@@ -276,6 +276,8 @@ rec_status filter_put(filter_table *t, uint32_t slot, int column, const cell *c,
                       rec_err *err);
 void filter_drop(filter_table *t, uint32_t slot);
 cell filter_get(const filter_table *t, uint32_t slot, int column); /* borrowed */
+/* The cell will be asked for soon: into the cache with it. */
+void filter_fetch(const filter_table *t, uint32_t slot, int column);
 /* Clear the bits of `out` (over slots) that fail any predicate. */
 rec_status filter_apply(const filter_table *t, const predicate *p, size_t n,
                         bitmap *out, rec_run *run, rec_err *err);

@@ -271,6 +271,7 @@ static rec_status look_ahead(vt_index_cursor *cur, rec_err *err) {
                          sizeof *cur->ahead, err);
             if (s != REC_OK) return s;
             cur->ahead[cur->n_ahead++] = (topk_entry){cur->value, cur->slot};
+            filter_fetch(cur->mem->cells, cur->slot, 0);
         }
         size_t n = cur->has_allowed ? bitmap_count(&cur->allowed) : stats.n_rows;
         /* From half of the rows on the search was exact already. */
