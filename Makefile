@@ -50,7 +50,7 @@ CFLAGS  += -Werror
 endif
 comma   := ,
 
-.PHONY: all demo test movielens bench bench-index bench-cf report asan tsan golden unit host check test-versions format lint \
+.PHONY: all demo test movielens bench bench-index bench-cf bench-gate report asan tsan golden unit host check test-versions format lint \
         install setup help clean test-one stats
 all: $(LIB) ## build the extension
 	@mkdir -p build && ln -sf $(CONFIG)/$(notdir $(LIB)) build/$(notdir $(LIB))
@@ -80,6 +80,10 @@ bench: setup ## figures, one CSV line a case
 
 bench-index: setup ## the vector index beside its peers, with the table of goals (CASES="build queries")
 	@tests/bench/index.sh $(CASES)
+
+bench-gate: setup ## hybrids with found weights on MovieLens, by what is known of the user
+	@$(MAKE) --no-print-directory -j2 all
+	@tests/bench/gate.sh
 
 report: setup ## how good the answers are: labelled sentences through the builtin (films need ../shared/data)
 	@$(MAKE) --no-print-directory -j2 all

@@ -32,7 +32,7 @@
 #define GATE_MIN_SPREAD \
     1e-6 /* of a list, relative to its scores: below it is rounding */
 
-const char *const gate_x_names[GATE_N_X] = {"history", "popularity", "age", "margin",
+const char *const gate_x_names[GATE_N_X] = {"history", "new", "popularity", "age", "margin",
                                             "query"};
 
 /* ---- the stored form ------------------------------------------------------------------------------ */
@@ -108,6 +108,7 @@ void gate_prepare(gate_ask *a) {
 
 void gate_features(const gate_ask *a, uint32_t item, double x[GATE_N_X]) {
     x[GATE_X_HISTORY] = log2(1 + a->history);
+    x[GATE_X_NEW] = 1 / (1 + a->history);
     x[GATE_X_POPULAR] = a->popular ? log2(1 + fmax((double)a->popular[item], 0)) : 0;
     x[GATE_X_AGE] = a->age ? log2(1 + fmax((double)a->age[item], 0)) : 0;
     x[GATE_X_QUERY] = a->has_query;

@@ -3,43 +3,39 @@
  *   questions      user 0    candidates x members: z      which of them the user took
  *                  user 1    ..                           ..
  *        |
- *        |  one number a member: from equal weights, each in turn made larger, smaller, 0,
- *        |                       as long as the lists get better
- *        |  gate=learned: coefficients by the gradient of LambdaRank (Burges and others 2006), with Adam;
- *        v                how strong their penalty is, and whether they are used at all, by cross-validation
+ *        |  one number a member: from equal weights, and from the best member alone, each in turn
+ *        |                       made larger or smaller, as long as the lists get better
+ *        |  gate=learned: a line a member in history, popularity, age, margin, by the same search;
+ *        v                how strong the penalty is, and whether lines are used at all, by cross-validation
  *      gate
  *
- * The goodness of weights is the mean over the questions of (recall + NDCG) / 2 at GATE_CUT. It has steps, so there
- * is no gradient; but a dozen numbers on some thousands of lists are searched in a second. A likelihood over the
- * candidates, which has a gradient, chose weights whose lists were worse than those of equal weights: most of it lies
- * with items that no list of twenty will ever hold. For the coefficients, of which there are many, a pair of items
- * pulls as far as exchanging the two would change the NDCG (LambdaRank), which has the same place in view.
+ * The loss is that of the ranking itself: the goodness of weights is the mean over the questions of
+ * (recall + NDCG) / 2 at GATE_CUT. It has steps, so there is no gradient; but a dozen numbers on some thousands of
+ * short lists are searched in seconds. Losses with a gradient did worse. The likelihood of what was taken among the
+ * candidates gave weights whose lists were worse than those of equal weights: most of it lies with items that no list
+ * of twenty will hold. Pairs weighed by what their exchange would change (LambdaRank) pull above all on items that no
+ * weights can lift.
  *
  * Invariants
  *   I1  the result does not depend on the number of threads: sums are of fixed pieces, added in order;
- *   I2  no start is given up for weights that are worse on the questions; learned coefficients are kept only if they
- *       are better on questions that they were not learned from.
+ *   I2  nothing is taken that is worse on the questions; lines are taken only if they are better on questions that
+ *       they were not found from.
  *
- * Cost: a pass over questions x candidates x members for each try, about 20 tries a member; learned: 10 fits of
- * FIT_STEPS passes. Memory 4 bytes a candidate and member.
+ * Cost: a pass over questions x candidates x members for each try, some 30 tries a member; learned: 7 searches of
+ * at most 48 tries a member, most of them without an exponential. Memory 4 bytes a candidate and member.
  */
 #include "model.h"
 
 #include <math.h>
 
-#define FIT_PIECE     64 /* questions of one partial sum */
-#define FIT_STEPS     80
-#define FIT_RATE      .03
-#define FIT_SHARPNESS 3.0 /* of the sigmoid over differences of scores */
-#define FIT_FOLDS     3
-#define FIT_MIN_GAIN  1e-5
-#define FIT_OFF \
-    -30.0 /* the logit of a member that speaks only where nobody else does */
-/* Pairs of LambdaRank reach so far down the list. */
-#define FIT_DEPTH 60
-#define FIT_LEAST \
-    .03 /* learned: the weight from which a member starts, against the first */
-#define FIT_PARAM (HYBRID_MAX_MEMBERS * (GATE_N_X + 1))
+#define FIT_PIECE    64 /* questions of one partial sum */
+#define FIT_FOLDS    3
+#define FIT_MIN_GAIN 1e-5
+/* Logits: of a member that speaks only where nobody else does, of one that is tried with little weight, and the least
+ * from which lines start, against the first. */
+#define FIT_OFF   (-30.0)
+#define FIT_FAINT (-4.0)
+#define FIT_LEAST (-3.5)
 
 typedef struct question {
     size_t at, n; /* candidates: rows at..at+n of the tables */
@@ -106,7 +102,7 @@ rec_status gate_set_add(gate_set *s, const gate_ask *a, const uint32_t *want,
     rec_status st = gate_gather(a, &u, err);
     if (!st) st = make_room(s, u.n, err);
     if (st || !u.n || !n_want) {
-        if (!st) gate_union_clear(&u);
+        gate_union_clear(&u);
         return st;
     }
     question *q = &s->q[s->n];
@@ -133,8 +129,7 @@ rec_status gate_set_add(gate_set *s, const gate_ask *a, const uint32_t *want,
 /* ---- one question under some weights -------------------------------------------------------------------- */
 
 /* w[n_member] of candidate row; 0 where silent. */
-static void weights_of(const gate_set *s, const hybrid_gate *g, const question *q,
-                       size_t row, const double *base, double *w) {
+static void weights_of(const gate_set *s, const hybrid_gate *g, size_t row, const double *base, double *w) {
     const float *z = s->z + row * s->n_member;
     double pop = 0, age = 0;
     if (g->is_learned) {
@@ -142,7 +137,6 @@ static void weights_of(const gate_set *s, const hybrid_gate *g, const question *
               g->spread[GATE_X_POPULAR];
         age = ((double)s->x[row * 2 + 1] - g->mean[GATE_X_AGE]) / g->spread[GATE_X_AGE];
     }
-    (void)q;
     for (size_t m = 0; m < s->n_member; m++) {
         w[m] = isnan(z[m]) ? -INFINITY : base[m];
         if (g->is_learned && !isnan(z[m]))
@@ -162,15 +156,23 @@ static void base_of(const gate_set *s, const hybrid_gate *g, const question *q,
         base[m] = gate_logit(g, m, x, q->margin[m]);
 }
 
+static bool looks_at_items(const hybrid_gate *g) {
+    bool yes = false;
+    for (size_t m = 0; m < g->n_member; m++)
+        yes = yes || g->coef[m][GATE_X_POPULAR] != 0 || g->coef[m][GATE_X_AGE] != 0;
+    return yes;
+}
+
 static void score_question(const gate_set *s, const hybrid_gate *g, const question *q,
-                           double *score, double *weights /* [n][n_member] or NULL */) {
+                           double *score) {
     double base[HYBRID_MAX_MEMBERS], w[HYBRID_MAX_MEMBERS], share[HYBRID_MAX_MEMBERS];
+    bool by_item = looks_at_items(g);
     base_of(s, g, q, base);
-    for (size_t m = 0; m < s->n_member; m++) share[m] = exp(fmin(base[m], 50));
+    for (size_t m = 0; m < s->n_member; m++) share[m] = exp(base[m]);
     for (size_t i = 0; i < q->n; i++) {
         const float *z = s->z + (q->at + i) * s->n_member;
         double sum = 0, all = 0;
-        if (!g->is_learned) { /* the softmax without its exponentials */
+        if (!by_item) { /* the softmax without its exponentials */
             for (size_t m = 0; m < s->n_member; m++) {
                 if (isnan(z[m])) continue;
                 sum += share[m] * (double)z[m];
@@ -179,11 +181,10 @@ static void score_question(const gate_set *s, const hybrid_gate *g, const questi
             score[i] = all > 0 ? sum / all : 0;
             continue;
         }
-        weights_of(s, g, q, q->at + i, base, w);
+        weights_of(s, g, q->at + i, base, w);
         for (size_t m = 0; m < s->n_member; m++)
             if (w[m] > 0) sum += w[m] * (double)z[m];
         score[i] = sum;
-        if (weights) memcpy(weights + i * s->n_member, w, s->n_member * sizeof *w);
     }
 }
 
@@ -211,23 +212,21 @@ static double ideal_of(size_t n_want) {
 
 /* ---- goodness ------------------------------------------------------------------------------------------------ */
 
+enum { SUM_RECALL, SUM_NDCG, SUM_COUNT, SUM_N };
+
 typedef struct trial {
     const gate_set *s;
     const hybrid_gate *g;
-    int fold;        /* only questions of it (even < 0: all); ~fold: all others */
-    bool is_outside; /* all others */
-    double *sum;     /* [pieces][width] owned by the caller */
-    size_t width;
-    size_t longest;
-    double sharpness;
+    int fold;        /* only questions of it; < 0: all */
+    bool is_outside; /* all questions but those of the fold */
+    double *sum;     /* [pieces][SUM_N] */
+    size_t longest;  /* question */
 } trial;
 
 static bool takes_part(const trial *t, size_t at) {
     if (t->fold < 0) return true;
     return (rec_mix(at) % FIT_FOLDS == (uint64_t)t->fold) != t->is_outside;
 }
-
-enum { SUM_RECALL, SUM_NDCG, SUM_COUNT, SUM_N };
 
 static rec_status judge_piece(void *ctx, size_t begin, size_t end, int worker,
                               rec_err *err) {
@@ -238,13 +237,13 @@ static rec_status judge_piece(void *ctx, size_t begin, size_t end, int worker,
     (void)worker;
     if (!score) return rec_nomem(err);
     for (size_t piece = begin; piece < end; piece++) {
-        double *sum = t->sum + piece * t->width;
+        double *sum = t->sum + piece * SUM_N;
         for (size_t j = piece * FIT_PIECE; j < s->n && j < (piece + 1) * FIT_PIECE;
              j++) {
             const question *q = &s->q[j];
             double hits = 0, dcg = 0;
             if (!takes_part(t, j)) continue;
-            score_question(s, t->g, q, score, NULL);
+            score_question(s, t->g, q, score);
             size_t n = rank_top(score, q->n, top, GATE_CUT);
             for (size_t r = 0; r < n; r++)
                 if (s->want[q->at + top[r]]) hits++, dcg += gain_at(r);
@@ -264,16 +263,16 @@ static size_t longest_question(const gate_set *s) {
     return n;
 }
 
-/* total[width] over all pieces, in order (I1). */
-static rec_status add_pieces(trial *t, threads_fn fn, double *total, rec_run *run,
-                             rec_err *err) {
+/* total[SUM_N] over all pieces, in order (I1). */
+static rec_status add_pieces(trial *t, double *total, rec_run *run, rec_err *err) {
     size_t n = (t->s->n + FIT_PIECE - 1) / FIT_PIECE;
     t->longest = longest_question(t->s);
-    t->sum = rec_zeros(n, t->width * sizeof *t->sum);
-    rec_status st = t->sum ? threads_for(run, n, 1, fn, t, err) : rec_nomem(err);
-    for (size_t k = 0; k < t->width; k++) total[k] = 0;
+    t->sum = rec_zeros(n, SUM_N * sizeof *t->sum);
+    rec_status st =
+        t->sum ? threads_for(run, n, 1, judge_piece, t, err) : rec_nomem(err);
+    for (size_t k = 0; k < SUM_N; k++) total[k] = 0;
     for (size_t i = 0; !st && i < n; i++)
-        for (size_t k = 0; k < t->width; k++) total[k] += t->sum[i * t->width + k];
+        for (size_t k = 0; k < SUM_N; k++) total[k] += t->sum[i * SUM_N + k];
     rec_free(t->sum);
     return st;
 }
@@ -284,9 +283,9 @@ typedef struct goodness {
 
 static rec_status judge(const gate_set *s, const hybrid_gate *g, int fold,
                         bool is_outside, goodness *out, rec_run *run, rec_err *err) {
-    trial t = {.s = s, .g = g, .fold = fold, .is_outside = is_outside, .width = SUM_N};
+    trial t = {.s = s, .g = g, .fold = fold, .is_outside = is_outside};
     double sum[SUM_N];
-    rec_status st = add_pieces(&t, judge_piece, sum, run, err);
+    rec_status st = add_pieces(&t, sum, run, err);
     double n = sum[SUM_COUNT] > 0 ? sum[SUM_COUNT] : 1;
     out->recall = sum[SUM_RECALL] / n;
     out->ndcg = sum[SUM_NDCG] / n;
@@ -296,39 +295,41 @@ static rec_status judge(const gate_set *s, const hybrid_gate *g, int fold,
 
 /* ---- one number a member ----------------------------------------------------------------------------------- */
 
-/* Factors that a weight is tried with, pass by pass; 0 switches the member off. */
-static const double coarse[] = {.6, 1.6, 0}, fine[] = {.85, 1.18},
-                    finest[] = {.94, 1.06};
-static const struct {
-    const double *factor;
-    size_t n;
-} passes[] = {{coarse, 3}, {coarse, 3}, {fine, 2}, {fine, 2}, {finest, 2}};
-#define FIT_BACK .3 /* the weight with which a member that is off is tried again */
+#define FIT_ROUNDS 8
+#define FIT_STEP   .8 /* in logits */
+#define FIT_WAKE   3  /* so many rounds try every member as good as off, too */
 
-static rec_status try_factor(const gate_set *s, hybrid_gate *g, size_t m, double factor,
-                             goodness *best, rec_run *run, rec_err *err) {
-    double was = g->bias[m];
-    bool is_off = was <= FIT_OFF;
-    goodness now;
-    if (is_off && factor <= 1) return REC_OK;
-    g->bias[m] = factor > 0 ? (is_off ? log(FIT_BACK) : was + log(factor)) : FIT_OFF;
-    rec_status st = judge(s, g, -1, false, &now, run, err);
-    if (!st && now.both > best->both + FIT_MIN_GAIN)
+/* The best of some values of one number. */
+static rec_status try_values(const gate_set *s, hybrid_gate *g, size_t m,
+                             const double *value, size_t n, goodness *best,
+                             rec_run *run, rec_err *err) {
+    double kept = g->bias[m];
+    rec_status st = REC_OK;
+    for (size_t i = 0; i < n && !st; i++) {
+        goodness now;
+        g->bias[m] = fmax(FIT_OFF, value[i]);
+        st = judge(s, g, -1, false, &now, run, err);
+        if (st || !(now.both > best->both + FIT_MIN_GAIN)) continue;
         *best = now;
-    else
-        g->bias[m] = was;
+        kept = g->bias[m];
+    }
+    g->bias[m] = kept;
     return st;
 }
 
 static rec_status climb(const gate_set *s, hybrid_gate *g, goodness *best, rec_run *run,
                         rec_err *err) {
+    double step = FIT_STEP;
     rec_status st = judge(s, g, -1, false, best, run, err);
-    for (size_t p = 0; p < sizeof passes / sizeof passes[0]; p++) {
-        for (size_t m = 0; m < s->n_member; m++)
-            for (size_t f = 0; f < passes[p].n && !st; f++)
-                st = try_factor(s, g, m, passes[p].factor[f], best, run, err);
-        run_progress(run, "gate",
-                     (double)(p + 1) / (double)(sizeof passes / sizeof passes[0]));
+    for (int round = 0; round < FIT_ROUNDS && !st; round++) {
+        double before = best->both;
+        for (size_t m = 0; m < s->n_member && !st; m++) {
+            double at = g->bias[m];
+            const double value[] = {at + step, at - step, at + 2 * step, FIT_FAINT};
+            st = try_values(s, g, m, value, round < FIT_WAKE ? 4 : 3, best, run, err);
+        }
+        if (round == FIT_WAKE - 1 || !(best->both > before)) step /= 2;
+        run_progress(run, "gate", (double)(round + 1) / FIT_ROUNDS);
     }
     return st;
 }
@@ -350,7 +351,7 @@ static rec_status find_constants(const gate_set *s, hybrid_gate *g, gate_figures
             first = m;
         }
     }
-    for (size_t k = 0; k < s->n_member; k++) one.bias[k] = k == first ? 0 : FIT_OFF;
+    for (size_t k = 0; k < s->n_member; k++) one.bias[k] = k == first ? 0 : FIT_FAINT;
     if (!st) st = climb(s, g, &best, run, err);
     if (!st) st = climb(s, &one, &found, run, err);
     if (!st && found.both > best.both) {
@@ -364,120 +365,57 @@ static rec_status find_constants(const gate_set *s, hybrid_gate *g, gate_figures
 
 /* ---- a line a member ------------------------------------------------------------------------------------------ */
 
-/* Adds one question's gradient to sum: for each member, of its bias and of its coefficients. */
-static void add_gradient(const trial *t, const question *q, const double *score,
-                         const double *weights, const double *pull, double *sum) {
-    const gate_set *s = t->s;
-    const hybrid_gate *g = t->g;
-    double x[GATE_N_X];
-    for (int j = 0; j < GATE_N_X; j++) x[j] = (q->x[j] - g->mean[j]) / g->spread[j];
-    for (size_t i = 0; i < q->n; i++) {
-        size_t row = q->at + i;
-        const float *z = s->z + row * s->n_member;
-        if (pull[i] == 0) continue;
-        x[GATE_X_POPULAR] = ((double)s->x[row * 2] - g->mean[GATE_X_POPULAR]) /
-                            g->spread[GATE_X_POPULAR];
-        x[GATE_X_AGE] =
-            ((double)s->x[row * 2 + 1] - g->mean[GATE_X_AGE]) / g->spread[GATE_X_AGE];
-        for (size_t m = 0; m < s->n_member; m++) {
-            double w = weights[i * s->n_member + m];
-            if (!(w > 0)) continue;
-            double d = pull[i] * w * ((double)z[m] - score[i]);
-            double *to = sum + m * (GATE_N_X + 1);
-            x[GATE_X_MARGIN] =
-                (q->margin[m] - g->mean[GATE_X_MARGIN]) / g->spread[GATE_X_MARGIN];
-            for (int j = 0; j < GATE_N_X; j++) to[j] += d * x[j];
-            to[GATE_N_X] += d;
-        }
-    }
-}
+/* Steps of a coefficient, in logits a spread of its feature, pass by pass. */
+static const double strides[] = {1, .5, .25, .25};
+/* Features of the user first: those of an item cost an exponential a candidate. */
+static const int order[] = {
+    -1, GATE_X_HISTORY, GATE_X_NEW, GATE_X_MARGIN, GATE_X_POPULAR, GATE_X_AGE};
 
-/* pull[i] = the gradient of the loss in score i: a pair pulls by how much its exchange would change the NDCG. */
-static void lambda_pairs(const gate_set *s, const question *q, const double *score,
-                         const uint32_t *top, size_t n_top, double *pull) {
-    double ideal = ideal_of(q->n_want);
-    for (size_t i = 0; i < q->n; i++) pull[i] = 0;
-    for (size_t i = 0; i < q->n; i++) {
-        size_t rank = n_top;
-        if (!s->want[q->at + i]) continue;
-        for (size_t r = 0; r < n_top; r++)
-            if (top[r] == i) rank = r;
-        for (size_t r = 0; r < n_top; r++) {
-            size_t j = top[r];
-            double change = fabs(gain_at(rank) - gain_at(r)) / ideal;
-            if (s->want[q->at + j] || change == 0) continue;
-            double d = FIT_SHARPNESS * (score[i] - score[j]);
-            double f = change * FIT_SHARPNESS / (1 + exp(fmax(-50, fmin(50, d))));
-            pull[i] -= f;
-            pull[j] += f;
-        }
-    }
-}
+typedef struct search {
+    const gate_set *s;
+    int fold; /* learned from all others; < 0: from all */
+    double penalty;
+    rec_run *run;
+} search;
 
-static rec_status gradient_piece(void *ctx, size_t begin, size_t end, int worker,
-                                 rec_err *err) {
-    const trial *t = ctx;
-    const gate_set *s = t->s;
-    uint32_t top[FIT_DEPTH];
-    double *score = rec_array(t->longest, sizeof *score);
-    double *pull = rec_array(t->longest, sizeof *pull);
-    double *weights = rec_array(t->longest, s->n_member * sizeof *weights);
-    rec_status st = score && pull && weights ? REC_OK : rec_nomem(err);
-    (void)worker;
-    for (size_t piece = begin; piece < end && !st; piece++) {
-        double *sum = t->sum + piece * t->width;
-        for (size_t j = piece * FIT_PIECE; j < s->n && j < (piece + 1) * FIT_PIECE;
-             j++) {
-            const question *q = &s->q[j];
-            if (!takes_part(t, j)) continue;
-            score_question(s, t->g, q, score, weights);
-            size_t n = rank_top(score, q->n, top, FIT_DEPTH);
-            lambda_pairs(s, q, score, top, n, pull);
-            add_gradient(t, q, score, weights, pull, sum);
-            sum[t->width - 1]++;
-        }
-    }
-    rec_free(score);
-    rec_free(pull);
-    rec_free(weights);
+/* What is maximised: goodness, less a penalty on coefficients. */
+static rec_status value_of(const search *f, const hybrid_gate *g, double *out,
+                           rec_err *err) {
+    goodness now;
+    double square = 0;
+    rec_status st = judge(f->s, g, f->fold, f->fold >= 0, &now, f->run, err);
+    for (size_t m = 0; m < f->s->n_member; m++)
+        for (int j = 0; j < GATE_N_X; j++) square += g->coef[m][j] * g->coef[m][j];
+    *out = now.both - f->penalty * square;
     return st;
 }
 
-typedef struct adam_state {
-    double mean[FIT_PARAM], square[FIT_PARAM];
-} adam_state;
-
-static double adam_move(adam_state *a, size_t k, double grad, int step) {
-    a->mean[k] = .9 * a->mean[k] + .1 * grad;
-    a->square[k] = .99 * a->square[k] + .01 * grad * grad;
-    double m = a->mean[k] / (1 - pow(.9, step)),
-           v = a->square[k] / (1 - pow(.99, step));
-    return -FIT_RATE * m / (sqrt(v) + 1e-9);
+static rec_status try_step(const search *f, hybrid_gate *g, double *p, double step,
+                           double *best, rec_err *err) {
+    double was = *p, now;
+    *p = fmax(FIT_OFF, fmin(-FIT_OFF, was + step));
+    rec_status st = value_of(f, g, &now, err);
+    if (!st && now > *best + FIT_MIN_GAIN)
+        *best = now;
+    else
+        *p = was;
+    return st;
 }
 
-/* Coefficients, and how far the constants move from where they start, under a quadratic penalty on both. */
-static rec_status descend(const gate_set *s, const hybrid_gate *start, int fold,
-                          double penalty, hybrid_gate *g, rec_run *run, rec_err *err) {
-    trial t = {.s = s, .g = g, .fold = fold, .is_outside = true};
-    adam_state adam = {0};
-    double sum[FIT_PARAM + 1];
-    rec_status st = REC_OK;
+/* Each number in turn, up and down, as long as the lists get better. */
+static rec_status climb_lines(const search *f, const hybrid_gate *start, hybrid_gate *g,
+                              rec_err *err) {
+    double best;
     *g = *start;
-    t.width = s->n_member * (GATE_N_X + 1) + 1;
-    for (int step = 1; step <= FIT_STEPS && !st; step++) {
-        st = add_pieces(&t, gradient_piece, sum, run, err);
-        if (!st) st = run_check(run, err);
-        double n = sum[t.width - 1] > 0 ? sum[t.width - 1] : 1;
-        for (size_t m = 0; m < s->n_member && !st; m++)
-            for (int j = 0; j <= GATE_N_X; j++) {
-                size_t k = m * (GATE_N_X + 1) + (size_t)j;
-                double *p = j < GATE_N_X ? &g->coef[m][j] : &g->bias[m];
-                double origin = j < GATE_N_X ? 0 : start->bias[m];
-                if (j < GATE_N_X && !(g->spread[j] > 0)) continue;
-                *p += adam_move(&adam, k, sum[k] / n + penalty * (*p - origin), step);
-                *p = fmax(FIT_OFF, fmin(-FIT_OFF, *p));
+    rec_status st = value_of(f, g, &best, err);
+    for (size_t p = 0; p < sizeof strides / sizeof strides[0]; p++)
+        for (size_t o = 0; o < sizeof order / sizeof order[0]; o++)
+            for (size_t m = 0; m < f->s->n_member && !st; m++) {
+                int j = order[o];
+                double *x = j < 0 ? &g->bias[m] : &g->coef[m][j], was = *x;
+                st = try_step(f, g, x, strides[p], &best, err);
+                if (!st && *x == was) st = try_step(f, g, x, -strides[p], &best, err);
             }
-    }
     return st;
 }
 
@@ -511,40 +449,46 @@ static void scale_features(const gate_set *s, hybrid_gate *g) {
     }
 }
 
+/* Learned on two folds, judged on the third. */
+static rec_status cross_validate(search f, const hybrid_gate *start, double *out,
+                                 rec_err *err) {
+    hybrid_gate trained = *start;
+    rec_status st = REC_OK;
+    *out = 0;
+    for (f.fold = 0; f.fold < FIT_FOLDS && !st; f.fold++) {
+        goodness now;
+        if (f.penalty >= 0) st = climb_lines(&f, start, &trained, err);
+        if (!st) st = judge(f.s, &trained, f.fold, false, &now, f.run, err);
+        if (!st) *out += now.both / FIT_FOLDS;
+    }
+    return st;
+}
+
 static rec_status find_coefficients(const gate_set *s, hybrid_gate *g, gate_figures *f,
                                     rec_run *run, rec_err *err) {
-    static const double penalties[] = {.1, .02, .004};
-    hybrid_gate start = *g, trained;
-    double best = 0, penalty = -1;
-    rec_status st = REC_OK;
-    scale_features(s, &start);
-    start.is_learned = true;
-    for (int fold = 0; fold < FIT_FOLDS && !st; fold++) {
-        goodness now;
-        st = judge(s, &start, fold, false, &now, run, err);
-        best += now.both / FIT_FOLDS;
-    }
-    hybrid_gate constant = start;
-    double most = FIT_OFF;
+    static const double penalties[] = {.0004, .0001};
+    const size_t n = sizeof penalties / sizeof penalties[0];
+    search by = {.s = s, .fold = -1, .penalty = -1, .run = run};
+    scale_features(s, g);
+    g->is_learned = true;
+    hybrid_gate start = *g;
+    double best = 0, most = FIT_OFF, chosen = -1;
     for (size_t m = 0; m < s->n_member; m++) most = fmax(most, start.bias[m]);
     for (size_t m = 0; m < s->n_member; m++) /* who is off for all may be on for some */
-        start.bias[m] = fmax(start.bias[m], most + log(FIT_LEAST));
-    for (size_t p = 0; p < sizeof penalties / sizeof penalties[0] && !st; p++) {
-        double mean = 0;
-        for (int fold = 0; fold < FIT_FOLDS && !st; fold++) {
-            goodness now;
-            st = descend(s, &start, fold, penalties[p], &trained, run, err);
-            if (!st) st = judge(s, &trained, fold, false, &now, run, err);
-            if (!st) mean += now.both / FIT_FOLDS;
-        }
+        start.bias[m] = fmax(start.bias[m], most + FIT_LEAST);
+    rec_status st = cross_validate(by, g, &best, err);
+    for (size_t p = 0; p < n && !st; p++) {
+        double mean;
+        by.penalty = penalties[p];
+        st = cross_validate(by, &start, &mean, err);
         if (!st && mean > best + FIT_MIN_GAIN) {
             best = mean;
-            penalty = penalties[p];
+            chosen = penalties[p];
         }
-        run_progress(run, "gate", (double)(p + 1) / 4);
+        run_progress(run, "gate", (double)(p + 1) / (double)(n + 1));
     }
-    if (!st && penalty >= 0) st = descend(s, &start, -1, penalty, &trained, run, err);
-    *g = penalty >= 0 ? trained : constant;
+    by.penalty = chosen;
+    if (!st && chosen >= 0) st = climb_lines(&by, &start, g, err);
     goodness now;
     if (!st) st = judge(s, g, -1, false, &now, run, err);
     if (st) return st;

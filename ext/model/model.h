@@ -492,10 +492,11 @@ rec_status hybrid_blend(const hybrid_blend_args *a, float *out, float *gate,
 
 /* ---- gate.c: how far to lean on each member ------------------------------------------------------------------ */
 
-#define GATE_LIST 200  /* candidates that a member names */
+#define GATE_LIST 60   /* candidates that a member names */
 #define GATE_CUT  20   /* of the list whose goodness the weights are chosen by */
 enum {                 /* what a learned gate looks at */
        GATE_X_HISTORY, /* log2(1 + items of the user) */
+       GATE_X_NEW,     /* 1 / (1 + items of the user) */
        GATE_X_POPULAR, /* log2(1 + users of the item) */
        GATE_X_AGE, /* log2(1 + days since the item was first seen); 0 without times */
        GATE_X_MARGIN, /* how far the member's first stands above its list */

@@ -1,6 +1,6 @@
 /* sq_gate.c - hybrids whose weights training has found: the lists of their members, one user or many at a time.
  *
- *   users of a block --.        member 0: sq_block_score, 200 best each   --.
+ *   users of a block --.        member 0: sq_block_score, 60 best each   --.
  *   (profiles read)    +------> member 1: ..                              --+--> gate_blend, user by user
  *                      '------> member 2: ..                              --'
  *

@@ -9,14 +9,15 @@
  * without times by the order of the rows).
  *
  * gate=learned must know what to do for a user with three ratings, and the table may have none: so of every third user
- * all but the first 1, 3, 5 or 10 are held out, in turn.
+ * all but the first 1, 3, 5 or 10 are held out, in turn; and where there are few users, the whole is done again with
+ * others and with a longer end held out, up to GATE_MOST_ROUNDS times.
  *
  * Invariants
  *   I1  within an outer split (an evaluation), nothing but its training rows is looked at;
  *   I2  the same tables give the same gate, on any number of threads;
  *   I3  nothing is written.
  *
- * Cost: a training of every member, lists for GATE_MOST_USERS users, and gate_fit.
+ * Cost: a training of every member (a round), lists for GATE_MOST_USERS users, and gate_fit.
  */
 #include "sq_eval.h"
 
@@ -27,6 +28,8 @@
 #define GATE_MOST_LEARNED 3000
 #define GATE_BLOCK_USERS  512
 #define GATE_NEW_ONE_IN   3
+#define GATE_WANTED       2400 /* gate=learned: questions, if there are users enough */
+#define GATE_MOST_ROUNDS  4
 static const uint32_t new_histories[] = {1, 3, 5, 10};
 
 typedef struct fitting {
@@ -38,6 +41,7 @@ typedef struct fitting {
     uint32_t *want; /* owned: relevant items in numbers of the hybrid */
     sq_block block; /* users with profiles */
     bool is_learned;
+    uint32_t round;
 } fitting;
 
 static void fitting_clear(fitting *f) {
@@ -49,13 +53,21 @@ static void fitting_clear(fitting *f) {
     sq_block_clear(&f->block);
 }
 
+/* The member that has the most rows: one that takes good ratings only knows less of who is new. */
+static void widest(sq_copy *m, sq_copy **best) {
+    size_t n = m->ptr ? m->ptr[m->n_users] : 0;
+    if (m->ptr && (!*best || n > (*best)->ptr[(*best)->n_users])) *best = m;
+    for (size_t i = 0; i < m->n_member; i++) widest(m->member[i], best);
+}
+
 /* ---- who is asked about what ------------------------------------------------------------------------ */
 
 static rec_status draw_new(fitting *f, rec_err *err) {
-    f->keep = rec_zeros(f->base->n_users, sizeof *f->keep);
+    if (!f->keep) f->keep = rec_zeros(f->base->n_users, sizeof *f->keep);
     if (!f->keep) return rec_nomem(err);
     for (uint32_t u = 0; u < f->base->n_users; u++) {
-        uint64_t h = rec_mix(rec_mix(f->m->view->cfg.seed) ^ u);
+        f->keep[u] = 0;
+        uint64_t h = rec_mix(rec_mix(f->m->view->cfg.seed + f->round) ^ u);
         if (h % GATE_NEW_ONE_IN == 0)
             f->keep[u] =
                 new_histories[h / GATE_NEW_ONE_IN %
@@ -69,7 +81,7 @@ static rec_status choose(fitting *f, const split *within, rec_run *run, rec_err 
     rec_status s = eval_options_read("rec_train", NULL, &f->options, err);
     if (s != REC_OK) return s;
     f->options.split = (split_spec){.kind = SPLIT_LAST,
-                                    .share = GATE_SHARE,
+                                    .share = GATE_SHARE * (f->round + 1),
                                     .cutoff = NAN,
                                     .within = within,
                                     .seed = f->m->view->cfg.seed};
@@ -164,8 +176,7 @@ static rec_status ask_all(fitting *f, rec_run *run, rec_err *err) {
     rec_status s = REC_OK;
     f->block.view = f->m->view;
     f->want = rec_array(f->task.test.n, sizeof *f->want);
-    f->set = gate_set_new(f->m->n_member, f->is_learned);
-    if (!f->want || !f->set) return rec_nomem(err);
+    if (!f->want) return rec_nomem(err);
     for (size_t first = 0; first < t->n_users && s == REC_OK;
          first += GATE_BLOCK_USERS) {
         sq_block_empty(&f->block);
@@ -178,6 +189,8 @@ static rec_status ask_all(fitting *f, rec_run *run, rec_err *err) {
         if (s == REC_OK) s = run_check(run, err);
         run_progress(run, "lists", (double)first / (double)t->n_users);
     }
+    rec_free(f->want);
+    f->want = NULL;
     return s;
 }
 
@@ -218,31 +231,53 @@ static rec_status refuse_nothing(const sq_copy *m, rec_err *err) {
                     m->view->name, opt_text(&m->view->cfg.options, "gate"));
 }
 
+/* Twins that know less, and what they say of the rest. */
+static rec_status run_round(fitting *f, const split *within, rec_run *run,
+                            rec_err *err) {
+    sq_view *v = f->m->view;
+    sq_gate_items items = {0};
+    hybrid_gate equal = {.n_member = (uint32_t)f->m->n_member};
+    rec_status s = choose(f, within, run, err);
+    if (s == REC_OK) s = fit_members(f->m, &f->task.split, run, err);
+    if (s == REC_OK && f->is_learned)
+        s = count_items(f->base, &f->task.split, &items, err);
+    if (s == REC_OK) s = sq_gate_use(v, &equal, &items, err);
+    if (s == REC_OK) s = ask_all(f, run, err);
+    v->gate = NULL;
+    sq_gate_items_clear(&items);
+    eval_task_clear(&f->task);
+    eval_options_clear(&f->options);
+    return s;
+}
+
+/* Few users are asked several times, about other parts of their histories. */
+static uint32_t n_rounds(const fitting *f) {
+    size_t n = f->base->n_users ? f->base->n_users : 1;
+    size_t rounds = f->is_learned ? GATE_WANTED / n + 1 : 1;
+    return (uint32_t)(rounds < GATE_MOST_ROUNDS ? rounds : GATE_MOST_ROUNDS);
+}
+
 rec_status sq_gate_fit(sq_copy *m, const split *within, hybrid_gate *out,
                        sq_gate_items *items, rec_run *run, rec_err *err) {
     double start = rec_seconds();
     gate_figures figures;
-    hybrid_gate equal = {.n_member = (uint32_t)m->n_member};
-    fitting f = {.m = m, .base = sq_copy_base(m)};
+    fitting f = {.m = m};
     f.is_learned = strcmp(opt_text(&m->view->cfg.options, "gate"), "learned") == 0;
+    widest(m, &f.base);
     if (!f.base)
         return rec_fail(err, REC_RANGE,
                         "%s: none of its members has interactions to learn a gate from",
                         m->view->name);
-    sq_gate_items inner = {0};
     rec_status s = sq_copy_match(m, f.base, err);
-    if (s == REC_OK) s = choose(&f, within, run, err);
-    if (s == REC_OK) s = fit_members(m, &f.task.split, run, err);
-    if (s == REC_OK && f.is_learned)
-        s = count_items(f.base, &f.task.split, &inner, err);
-    if (s == REC_OK) s = sq_gate_use(m->view, &equal, &inner, err);
-    if (s == REC_OK) s = ask_all(&f, run, err);
-    m->view->gate = NULL;
+    f.set = gate_set_new(m->n_member, f.is_learned);
+    if (s == REC_OK && !f.set) s = rec_nomem(err);
+    uint32_t rounds = n_rounds(&f);
+    for (; f.round < rounds && s == REC_OK; f.round++)
+        s = run_round(&f, within, run, err);
     if (s == REC_OK && gate_set_n(f.set) == 0) s = refuse_nothing(m, err);
     if (s == REC_OK) s = gate_fit(f.set, out, &figures, run, err);
     if (s == REC_OK && f.is_learned) s = count_items(f.base, within, items, err);
     if (s == REC_OK) report(&f, &figures, rec_seconds() - start, run);
-    sq_gate_items_clear(&inner);
     fitting_clear(&f);
     return s;
 }

@@ -632,15 +632,15 @@ static void watch(training *t) {
     t->run.log = train_log_add;
 }
 
-/* A hybrid answers once every member does. */
+/* A hybrid answers once every member does. Its own view may be damaged: training mends it. */
 static rec_status check_members(training *t, rec_err *err) {
-    sq_view *v = NULL;
-    char *name = sqlite3_mprintf("\"%w\".\"%w\"", t->schema, t->name);
-    rec_status s = name ? sq_view_open(t->c, name, &v, err) : rec_nomem(err);
-    sqlite3_free(name);
-    for (size_t i = 0; s == REC_OK && i < v->n_member; i++)
-        s = sq_view_require_trained(v->member[i].view, err);
-    sq_view_close(v);
+    rec_status s = REC_OK;
+    for (size_t i = 0; s == REC_OK && i < t->cfg.n_member; i++) {
+        sq_view *v = NULL;
+        s = sq_view_open_in(t->c, t->schema, t->cfg.member[i].model, &v, err);
+        if (s == REC_OK) s = sq_view_require_trained(v, err);
+        sq_view_close(v);
+    }
     return s;
 }
 
