@@ -35,6 +35,7 @@
 #define WORD_TRUST     0.8
 #define NUMBER_TRUST   0.95
 #define PAIR_TRUST     0.3
+#define NEGLIGIBLE     1e-6f /* belief that no question is about */
 #define RANGES         5
 #define OPTION_MIN     0.01 /* of the belief */
 
@@ -236,7 +237,8 @@ static rec_status ask_numbers(const converse_args *a, const belief *b, int facet
     number_mass *v = rec_array(b->n, sizeof *v);
     if (!v) return rec_nomem(err);
     for (uint32_t i = 0; i < b->n; i++) {
-        if (!(b->p[i] > 0) || !facet_item_number(c, (size_t)facet, i, &x)) continue;
+        if (!(b->p[i] > NEGLIGIBLE) || !facet_item_number(c, (size_t)facet, i, &x))
+            continue;
         v[n++] = (number_mass){x, (double)b->p[i]};
         total += (double)b->p[i];
     }
@@ -266,13 +268,6 @@ typedef struct likely {
     float p;
     uint32_t item;
 } likely;
-
-static int by_p(const void *x, const void *y, void *ctx) {
-    const likely *a = x, *b = y;
-    (void)ctx;
-    if (a->p != b->p) return a->p > b->p ? -1 : 1;
-    return a->item < b->item ? -1 : a->item > b->item;
-}
 
 typedef struct word_count { /* owned */
     likely *item;
@@ -307,10 +302,16 @@ static rec_status word_count_init(word_count *w, const converse_args *a,
     w->mass = rec_zeros(w->n_terms, sizeof *w->mass);
     w->is_out = rec_zeros(w->n_terms, 1);
     if (!w->item || !w->mass || !w->is_out) return rec_nomem(err);
+    topk top;
+    rec_status s = topk_init(&top, WORD_ITEMS, err);
+    if (s != REC_OK) return s;
     for (uint32_t i = 0; i < b->n; i++)
-        if (b->p[i] > 0) w->item[n++] = (likely){b->p[i], i};
-    rec_sort(w->item, n, sizeof *w->item, by_p, NULL);
-    w->n = n < WORD_ITEMS ? n : WORD_ITEMS;
+        if (b->p[i] > 0) topk_push(&top, -b->p[i], i);
+    topk_sort(&top);
+    for (; n < top.n && n < b->n; n++)
+        w->item[n] = (likely){-top.a[n].value, top.a[n].id};
+    topk_clear(&top);
+    w->n = n;
     w->set = rec_zeros(w->n ? w->n : 1, sizeof *w->set);
     return w->set ? REC_OK : rec_nomem(err);
 }

@@ -80,8 +80,9 @@ typedef struct fitting {
     uint8_t *mark;    /* value: [n_values] owned: equal values */
     uint32_t term[8]; /* word: its stems */
     size_t n_term;
-    float *like; /* item: [n_items] owned */
-    double soft; /* range */
+    float *like;  /* item: [n_items] owned */
+    double soft;  /* range */
+    double least; /* share of its belief that an item keeps at the worst */
 } fitting;
 
 static void fitting_clear(fitting *f) {
@@ -102,7 +103,8 @@ static void find_terms(fitting *f) {
 static rec_status fitting_init(fitting *f, const converse_args *a,
                                const converse_host *host, const said *s, rec_err *err) {
     const catalog *c = a->ctx->items;
-    *f = (fitting){.a = a, .host = host, .s = s};
+    *f =
+        (fitting){.a = a, .host = host, .s = s, .least = pow(10, -2 * fabs(s->weight))};
     if (s->kind == SAID_VALUE) {
         size_t n = facet_n_values(c, (size_t)s->facet);
         f->mark = rec_zeros(n ? n : 1, 1);
@@ -164,8 +166,9 @@ static double fit(const fitting *f, uint32_t item) {
 }
 
 /* The share of its belief that an item keeps. */
-static double keeps(const said *s, double how_well) {
-    double least = pow(10, -2 * fabs(s->weight));
+static double keeps(const fitting *f, double how_well) {
+    const said *s = f->s;
+    double least = f->least;
     if (how_well < 0)
         return s->weight > 0 ? fmax(least, UNKNOWN_SHARE * sqrt(least)) : 1;
     double x = s->weight > 0 ? how_well : 1 - how_well;
@@ -208,7 +211,7 @@ static rec_status weigh_one(weighing *w, const fitting *f) {
     bool demands = is_demand(f->s);
     for (uint32_t i = 0; i < w->b->n; i++) {
         if (!(w->b->p[i] > 0)) continue;
-        double how_well = fit(f, i), x = keeps(f->s, how_well);
+        double how_well = fit(f, i), x = keeps(f, how_well);
         if (x > w->group_p[i]) w->group_p[i] = x;
         if (demands && meets(f->s, how_well)) w->meets_group[i] = 1;
     }
@@ -221,6 +224,7 @@ static rec_status weigh_group(weighing *w, const converse_args *a,
                               rec_err *err) {
     rec_status s = REC_OK;
     bool demands = false;
+    double last = 1, last_log = 0;
     memset(w->group_p, 0, w->b->n * sizeof *w->group_p);
     memset(w->meets_group, 0, w->b->n);
     for (size_t j = first; j < t->n_said && s == REC_OK; j++) {
@@ -235,7 +239,9 @@ static rec_status weigh_group(weighing *w, const converse_args *a,
     }
     bool counts = demands && w->n_group < MAX_GROUPS;
     for (size_t i = 0; i < w->b->n && s == REC_OK; i++) {
-        if (w->group_p[i] > 0) w->log_p[i] += log(w->group_p[i]);
+        if (w->group_p[i] > 0 && w->group_p[i] != last) /* few values, many items */
+            last_log = log(last = w->group_p[i]);
+        if (w->group_p[i] > 0) w->log_p[i] += last_log;
         if (!counts || !(w->b->p[i] > 0) || w->meets_group[i]) continue;
         w->failed[i]++;
         w->last_failed[i] = (uint8_t)w->n_group;

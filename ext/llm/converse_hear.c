@@ -33,6 +33,7 @@
 #define WEIGHT_UNPICKED_WORD  0.2
 #define WEIGHT_NONE           0.35 /* "none of these" */
 #define MAX_WORDS_SAID        6
+#define MAX_VALUES            512 /* of a facet that are looked for in an answer */
 
 typedef struct hearing {
     const converse_args *a;
@@ -300,8 +301,10 @@ static bool is_indifferent(const hearing *x) {
 
 static bool is_unsure(const hearing *x) {
     static const char *const phrases[] = {
-        "dont know", "not sure",   "do not know", "dunno", "no idea", "cant say",
-        "unsure",    "cannot say", "hard to say", "skip",  "pass",    "maybe"};
+        "dont know",     "not sure",    "do not know", "dunno",
+        "no idea",       "cant say",    "unsure",      "dont remember",
+        "cant remember", "dont recall", "no clue",     "cannot say",
+        "hard to say",   "skip",        "pass",        "maybe"};
     return HAS_ANY(x, phrases);
 }
 
@@ -349,20 +352,15 @@ static rec_status hear_comparison(hearing *x, bool *is_done) {
         const char *word;
         facet_role role;
         bool is_less;
-    } says[] = {{"older", ROLE_YEAR, true},
-                {"earlier", ROLE_YEAR, true},
-                {"newer", ROLE_YEAR, false},
-                {"more recent", ROLE_YEAR, false},
-                {"more modern", ROLE_YEAR, false},
-                {"later", ROLE_YEAR, false},
-                {"shorter", ROLE_RUNTIME, true},
-                {"longer", ROLE_RUNTIME, false},
-                {"shorter", ROLE_PAGES, true},
-                {"longer", ROLE_PAGES, false},
-                {"cheaper", ROLE_PRICE, true},
-                {"less expensive", ROLE_PRICE, true},
-                {"more expensive", ROLE_PRICE, false},
-                {"better rated", ROLE_RATING, false}};
+    } says[] = {
+        {"older", ROLE_YEAR, true},           {"earlier", ROLE_YEAR, true},
+        {"newer", ROLE_YEAR, false},          {"more recent", ROLE_YEAR, false},
+        {"more modern", ROLE_YEAR, false},    {"later", ROLE_YEAR, false},
+        {"recent", ROLE_YEAR, false},         {"shorter", ROLE_RUNTIME, true},
+        {"longer", ROLE_RUNTIME, false},      {"shorter", ROLE_PAGES, true},
+        {"longer", ROLE_PAGES, false},        {"cheaper", ROLE_PRICE, true},
+        {"less expensive", ROLE_PRICE, true}, {"more expensive", ROLE_PRICE, false},
+        {"better rated", ROLE_RATING, false}};
     const catalog *c = x->a->ctx->items;
     *is_done = false;
     if (has(x, "older than") || has(x, "newer than") || has(x, "longer than") ||
@@ -456,6 +454,34 @@ static rec_status hear_options(hearing *x) {
         if (!at) continue;
         bool is_denied = is_denied_before(x, at);
         s = pick(x, i, is_denied, is_or && !is_denied ? group : group + 1 + (int)i);
+    }
+    return s;
+}
+
+/* Values of the facet asked for that were not among the options. */
+static rec_status hear_values(hearing *x) {
+    const ask *q = &x->t->pending;
+    const catalog *c = x->a->ctx->items;
+    rec_status s = REC_OK;
+    if (q->kind != ASK_FACET || facet_kind(c, (size_t)q->facet) == FACET_NUMBER)
+        return REC_OK;
+    size_t n = facet_n_values(c, (size_t)q->facet);
+    for (uint32_t v = 0; v < n && v < MAX_VALUES && s == REC_OK; v++) {
+        size_t nbyte;
+        char text[80];
+        const char *value = facet_value(c, (size_t)q->facet, v, &nbyte);
+        if (nbyte >= sizeof text) continue;
+        rec_format(text, sizeof text, "%.*s", (int)nbyte, value);
+        bool is_option = false;
+        for (size_t i = 0; i < q->n; i++)
+            if (strcmp(q->option[i].value, text) == 0) is_option = true;
+        const char *at = is_option ? NULL : find_option(x, text);
+        if (!at) continue;
+        bool is_denied = is_denied_before(x, at);
+        x->answered = true;
+        s = say_text(x, SAID_VALUE, q->facet, text,
+                     is_denied ? -WEIGHT_ANSWER : WEIGHT_ANSWER, talk_new_group(x->t),
+                     true);
     }
     return s;
 }
@@ -612,7 +638,8 @@ static rec_status say_request(hearing *x, const query_request *q) {
     rec_status s = REC_OK;
     for (size_t i = 0; i < q->filters.n_cond && s == REC_OK; i++)
         s = say_cond(x, &q->filters.cond[i]);
-    for (size_t i = 0; i < q->n_like && s == REC_OK; i++)
+    bool is_value = x->answered && q->intent == INTENT_NAVIGATIONAL;
+    for (size_t i = 0; i < q->n_like && !is_value && s == REC_OK; i++)
         s = say_item(x, q->like_items[i], WEIGHT_LIKE);
     for (size_t i = 0; i < q->n_dislike && s == REC_OK; i++)
         s = say_item(x, q->dislike_items[i], -WEIGHT_LIKE / 2);
@@ -694,6 +721,7 @@ static rec_status hear_sentence(hearing *x) {
     }
     rec_status s = hear_give_up(x, &is_done);
     if (s == REC_OK && !is_done) s = hear_options(x);
+    if (s == REC_OK && !is_done) s = hear_values(x);
     if (s == REC_OK && !is_done && !x->answered) s = hear_reference(x, &is_done);
     if (s == REC_OK && !is_done && !x->answered && is_rejection(x)) {
         s = reject_last(x);
