@@ -29,11 +29,15 @@
 rec_status llm_embed_begin(llm_session *s, const char *name, bool in_transaction,
                            llm_embedder_call *out, rec_err *err) {
     *out = (llm_embedder_call){.s = s, .in_transaction = in_transaction};
-    rec_status st = llm_choose(s, name, &out->c, err);
-    if (!st && !out->c)
-        st =
-            rec_fail(err, REC_RANGE,
-                     "llm '%.60s' makes no embeddings: name a row of llm_models", name);
+    static const protocol_kind kinds[] = {PROTOCOL_EMBED, PROTOCOL_CHAT, PROTOCOL_NONE};
+    rec_status st = llm_choose_kind(s, name, kinds, &out->c, err);
+    bool is_other = !st && out->c && strcmp(out->c->protocol, "anthropic") == 0;
+    if (!st && (!out->c || is_other))
+        st = rec_fail(err, REC_RANGE,
+                      "llm '%.60s' makes no embeddings: name a row of llm_models",
+                      name       ? name
+                      : is_other ? out->c->name
+                                 : "builtin");
     return st ? st : llm_settings_parse(out->c->options, &out->o, err);
 }
 
@@ -316,5 +320,41 @@ rec_status llm_embed_text(llm_embedder_call *e, const char *text, size_t nbyte,
         if (st == REC_NET && err) keep(e, &key, err->msg, st);
     }
     bytes_clear(&key);
+    return st;
+}
+
+/* ---- llm_embed ------------------------------------------------------------------------------------------- */
+
+static rec_status begin(llm_session *s, const char *function, const char *options,
+                        options_common *o, llm_embedder_call *e, rec_err *err) {
+    rec_status st = options_common_read(function, options, o, err);
+    if (!st && o->system)
+        st = rec_fail(err, REC_RANGE, "%s: option \"system\" is for answers in words",
+                      function);
+    return st ? st : llm_embed_begin(s, o->llm, o->in_transaction, e, err);
+}
+
+rec_status llm_embed(llm_session *s, const char *text, size_t nbyte,
+                     const char *options, float **out, uint32_t *dim, rec_err *err) {
+    options_common o;
+    llm_embedder_call e = {0};
+    *out = NULL;
+    rec_status st = begin(s, "llm_embed", options, &o, &e, err);
+    if (!st) st = llm_embed_text(&e, text, nbyte, out, dim, err);
+    llm_embed_end(&e);
+    options_common_clear(&o);
+    return st;
+}
+
+rec_status llm_embed_request(llm_session *s, const char *text, size_t nbyte,
+                             const char *options, char **out, rec_err *err) {
+    options_common o;
+    llm_embedder_call e = {0};
+    llm_texts one = {&text, &nbyte, 1};
+    *out = NULL;
+    rec_status st = begin(s, "llm_embed_request", options, &o, &e, err);
+    if (!st && !(*out = make_body(&e, &one))) st = rec_nomem(err);
+    llm_embed_end(&e);
+    options_common_clear(&o);
     return st;
 }

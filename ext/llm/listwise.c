@@ -531,13 +531,19 @@ rec_status listwise_rank(llm_session *s, const llm_config *config,
     ranking_job job = job_of(a);
     job.s = s, job.config = config;
     rec_status st = job_init(&job, a->query, a->n_query, err);
-    if (!st) st = rank_windows(&job, err);
+    if (!st && protocol_kind_of(config) == PROTOCOL_RANK)
+        st = ranker_order(s, config, a, job.order, &job.any_fresh, err);
+    else if (!st)
+        st = rank_windows(&job, err);
     if (!st) st = model_rows(&job, a->b, out, err);
     job_clear(&job);
     return st;
 }
 
-rec_status listwise_prompt(const listwise_args *a, llm_prompt *p, rec_err *err) {
+rec_status listwise_prompt(const llm_config *config, const listwise_args *a,
+                           llm_prompt *p, rec_err *err) {
+    if (config && protocol_kind_of(config) == PROTOCOL_RANK)
+        return ranker_prompt(a, p, err);
     ranking_job job = job_of(a);
     *p = (llm_prompt){0};
     rec_status st = job_init(&job, a->query, a->n_query, err);

@@ -13,6 +13,7 @@
  *     rewrite_check  a model's answer through the catalogue                 rewrite_check.c
  *     rerank     candidates -> order with reasons                            rerank.c
  *     listwise   a model orders candidates, window by window                 listwise.c
+ *     ranker     a reranking endpoint orders candidates                      ranker.c
  *     builtin    the deterministic reranker and reasons                      builtin.c
  *     explain    one sentence for one item                                   explain.c
  *     preferences  what a conversation says about taste                      preferences.c
@@ -374,6 +375,12 @@ rec_status llm_embed_batch(llm_embedder_call *e, const llm_texts *t, float **vec
 rec_status llm_embed_text(llm_embedder_call *e, const char *text, size_t nbyte,
                           float **out, uint32_t *dim, rec_err *err);
 
+/* llm_embed: a text's numbers, owned; options {"llm": name, "in_transaction": bool} or NULL. */
+rec_status llm_embed(llm_session *s, const char *text, size_t nbyte,
+                     const char *options, float **out, uint32_t *dim, rec_err *err);
+rec_status llm_embed_request(llm_session *s, const char *text, size_t nbyte,
+                             const char *options, char **out, rec_err *err);
+
 /* ---- static_file.c: tokenizer.json and model.safetensors ---------------------------------------- */
 
 /* path: a folder with both, or the safetensors file. */
@@ -523,11 +530,20 @@ typedef struct listwise_args {
 /* Order by a model into out->row (room for all). REC_NET: it failed, and out is as it was. */
 rec_status listwise_rank(llm_session *s, const llm_config *config,
                          const listwise_args *a, rerank_result *out, rec_err *err);
-/* The first prompt that listwise_rank would send. */
-rec_status listwise_prompt(const listwise_args *a, llm_prompt *p, rec_err *err);
+/* The first prompt that listwise_rank would send; config may be NULL. */
+rec_status listwise_prompt(const llm_config *config, const listwise_args *a,
+                           llm_prompt *p, rec_err *err);
 /* Append candidate i; its reason is the builtin's, or left empty when b is NULL. */
 rec_status rerank_add_row(rerank_result *out, const candidates *all, const builtin *b,
                           uint32_t i, double score, const char *status, rec_err *err);
+
+/* ---- ranker.c ------------------------------------------------------------------------------------------------- */
+
+/* Order by a reranking endpoint: order[n_read] candidate numbers. *is_fresh becomes true if anything was asked. */
+rec_status ranker_order(llm_session *s, const llm_config *config,
+                        const listwise_args *a, uint32_t *order, bool *is_fresh,
+                        rec_err *err);
+rec_status ranker_prompt(const listwise_args *a, llm_prompt *p, rec_err *err);
 
 /* ---- complete.c ------------------------------------------------------------------------------------------------ */
 

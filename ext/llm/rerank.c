@@ -305,6 +305,9 @@ static rec_status rank_builtin(const candidates *all, const builtin *b,
     return st;
 }
 
+/* A row that does nothing else comes before one that converses. */
+static const protocol_kind rankers[] = {PROTOCOL_RANK, PROTOCOL_CHAT, PROTOCOL_NONE};
+
 /* ---- the functions ------------------------------------------------------------------------ */
 
 static rec_status parse_call(const char *query, size_t n_query,
@@ -333,13 +336,14 @@ rec_status llm_rerank(llm_session *s, const char *query, size_t n_query,
                       const char *candidates_text, size_t n_candidates,
                       const char *options, rerank_result *out, rec_err *err) {
     *out = (rerank_result){0};
+    llm_session_begin(s);
     candidates all = {0};
     rerank_options o;
     const llm_config *config = NULL;
     builtin *b = NULL;
     rec_status st = parse_call(query, n_query, candidates_text, n_candidates, options,
                                &all, &o, err);
-    if (!st) st = llm_choose(s, o.llm, &config, err);
+    if (!st) st = llm_choose_kind(s, o.llm, rankers, &config, err);
     if (!st) st = builtin_new(query, n_query, &all, &b, err);
     if (!st && !(out->row = rec_zeros(all.n, sizeof *out->row))) st = rec_nomem(err);
     if (!st)
@@ -360,9 +364,10 @@ rec_status llm_rerank_request(llm_session *s, const char *query, size_t n_query,
     llm_prompt p = {0};
     rec_status st = parse_call(query, n_query, candidates_text, n_candidates, options,
                                &all, &o, err);
-    if (!st) st = llm_choose(s, o.llm, &config, err);
+    if (!st) st = llm_choose_kind(s, o.llm, rankers, &config, err);
     if (!st)
-        st = listwise_prompt(&(listwise_args){query, n_query, &all, &o, NULL}, &p, err);
+        st = listwise_prompt(config, &(listwise_args){query, n_query, &all, &o, NULL},
+                             &p, err);
     if (!st) st = provider_body(s, config, &p, out, err);
     llm_prompt_clear(&p);
     candidates_clear(&all);

@@ -2,6 +2,8 @@
  *
  *   llm_rewrite(text [, model [, options]])              JSON object of SQL.md section 5
  *   llm_complete(prompt [, options])                     text
+ *   llm_embed(text [, options])                          vector (BLOB)
+ *   llm_embed_request(text [, options])                  what would be sent for it
  *   llm_explain(user, item [, options])                  one sentence
  *   llm_preferences_request(transcript [, model [, options]]), llm_explain_request(user, item [, options])
  *   llm_rewrite_request(text [, model [, options]])      what would be sent: the body, never a key
@@ -10,8 +12,8 @@
  * I1. Every function is SQLITE_DIRECTONLY: a view or trigger in a file that somebody sends cannot call a server
  *     with that file's rows. None is DETERMINISTIC.
  * I2. A NULL text, prompt or list of candidates gives NULL. A NULL model is none, NULL options are none.
- * I3. What is REC_NET inside has become a fallback before it reaches this file, except for llm_complete,
- *     which has nothing to fall back on.
+ * I3. What is REC_NET inside has become a fallback before it reaches this file, except for llm_complete
+ *     and llm_embed, which have nothing to fall back on.
  */
 #include "tf.h"
 
@@ -129,6 +131,44 @@ static void fn_complete(sqlite3_context *ctx, int n, sqlite3_value **v) {
     finish(ctx, st, &err, out, false);
 }
 
+/* ---- llm_embed --------------------------------------------------------------------------------------- */
+
+static rec_status embed_options(sqlite3_value **v, int n, const char *name,
+                                const char **options, rec_err *err) {
+    size_t n_options = 0;
+    return text_arg(name, "options", n, v, 1, options, &n_options, err);
+}
+
+static void fn_embed(sqlite3_context *ctx, int n, sqlite3_value **v) {
+    sq_conn *c = sqlite3_user_data(ctx);
+    const char *text = NULL, *options = NULL;
+    size_t n_text = 0;
+    float *x = NULL;
+    uint32_t dim = 0;
+    rec_err err = {0};
+    rec_status st = text_arg("llm_embed", "text", n, v, 0, &text, &n_text, &err);
+    if (!st) st = embed_options(v, n, "llm_embed", &options, &err);
+    if (!st && text) st = llm_embed(c->llm, text, n_text, options, &x, &dim, &err);
+    if (!st && x)
+        sqlite3_result_blob64(ctx, x, dim * sizeof *x, SQLITE_TRANSIENT);
+    else
+        finish(ctx, st, &err, NULL, false);
+    rec_free(x);
+}
+
+static void fn_embed_request(sqlite3_context *ctx, int n, sqlite3_value **v) {
+    static const char name[] = "llm_embed_request";
+    sq_conn *c = sqlite3_user_data(ctx);
+    const char *text = NULL, *options = NULL;
+    size_t n_text = 0;
+    char *out = NULL;
+    rec_err err = {0};
+    rec_status st = text_arg(name, "text", n, v, 0, &text, &n_text, &err);
+    if (!st) st = embed_options(v, n, name, &options, &err);
+    if (!st && text) st = llm_embed_request(c->llm, text, n_text, options, &out, &err);
+    finish(ctx, st, &err, out, true);
+}
+
 #define FLAGS (SQLITE_UTF8 | SQLITE_DIRECTONLY | SQLITE_RESULT_SUBTYPE)
 
 const sq_function fn_llm_functions[] = {
@@ -149,5 +189,9 @@ const sq_function fn_llm_functions[] = {
     {"llm_explain_request", 3, FLAGS, fn_explain_request, NULL, NULL},
     {"llm_complete", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, fn_complete, NULL, NULL},
     {"llm_complete", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, fn_complete, NULL, NULL},
+    {"llm_embed", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY, fn_embed, NULL, NULL},
+    {"llm_embed", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, fn_embed, NULL, NULL},
+    {"llm_embed_request", 1, FLAGS, fn_embed_request, NULL, NULL},
+    {"llm_embed_request", 2, FLAGS, fn_embed_request, NULL, NULL},
     {NULL, 0, 0, NULL, NULL, NULL},
 };

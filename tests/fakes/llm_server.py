@@ -3,6 +3,8 @@
 
     base_url = http://127.0.0.1:<port>/<mode>          POST <base_url>/v1/chat/completions
                                                        POST <base_url>/v1/embeddings
+                                                       POST <base_url>/v1/messages
+                                                       POST <base_url>/v1/rerank, /v2/rerank, /rerank
 
 Prints its port and a line end, then serves until stdin ends, or for the number of seconds that is the first
 argument (60). GET /count/<mode> says how many requests a mode has had. Standard library only.
@@ -88,6 +90,34 @@ def reply(content, finish="stop", **more):
             "usage": {"prompt_tokens": 70, "completion_tokens": 30, "total_tokens": 100}}
 
 
+def messages(content, reason="end_turn"):
+    return {"type": "message", "role": "assistant", "model": "fake", "stop_reason": reason,
+            "content": [{"type": "text", "text": content}], "usage": {"input_tokens": 60, "output_tokens": 20}}
+
+
+def relevance(document):
+    found = [line for line in document.splitlines() if line.startswith("relevance: ")]
+    return float(found[0][11:]) / 10 - 3 if found else 0.0  # logits, not shares
+
+
+def ranking(path, body, mode):
+    """The answer of the server that the path and the fields belong to."""
+    tei = path.endswith("/rerank") and "/v1/" not in path and "/v2/" not in path
+    documents = body["texts" if tei else "documents"]
+    key = "score" if tei else "relevance_score"
+    found = [{"index": i, key: relevance(d)} for i, d in enumerate(documents)]
+    if mode == "few":
+        found = found[:1]
+    if mode == "wrong":
+        found = [{"index": 99, key: 5}, {"index": -1, key: 5}, {"index": 1.5, key: 5}, {"index": 0, key: "x"}] + found + found
+    found.sort(key=lambda r: -r[key] if isinstance(r[key], float) else 0)
+    if tei:
+        return found
+    if "top_k" in body:
+        return {"object": "list", "data": found, "usage": {"total_tokens": 26}}
+    return {"results": found, "usage": {"prompt_tokens": 39, "total_tokens": 39}}
+
+
 CONCEPTS = [{"robot", "space", "planet", "rocket"}, {"love", "wedding", "kiss", "bride"},
             {"ghost", "dark", "haunted", "grave"}, {"cook", "kitchen", "chef", "soup"}]
 
@@ -161,7 +191,32 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send(200, embeddings(body, mode))
 
+    def act_rerank(self, mode, body):
+        if mode == "narrow" and len(body.get("documents", [])) > 3:
+            self.send(413, {"error": "batch size 4 > maximum allowed batch size 3", "error_type": "Validation"})
+        elif mode == "none":
+            self.send(200, {"results": []})
+        else:
+            self.send(200, ranking(self.path, body, mode))
+
+    def act_messages(self, mode, body):
+        if mode == "header":
+            self.send(200, messages(self.headers.get("anthropic-version", "none") + " "
+                                    + str(self.headers.get("Authorization")) + " " + str("x-api-key" in self.headers)))
+        elif mode == "length":
+            self.send(200, messages("{", "max_tokens"))
+        elif mode == "refusal":
+            self.send(200, messages("", "refusal"))
+        elif mode == "unauthorized":
+            self.send(401, {"type": "error", "error": {"message": "invalid x-api-key " + self.headers["x-api-key"]}})
+        else:
+            self.send(200, messages(answer(body, mode)))
+
     def act(self, mode, body, nth):
+        if self.path.endswith("/rerank"):
+            return self.act_rerank(mode, body)
+        if self.path.endswith("/messages"):
+            return self.act_messages(mode, body)
         if self.path.endswith("/embeddings") and mode not in ("down", "unauthorized", "slow", "redirect", "html"):
             return self.act_embeddings(mode, body, nth)
         good = answer(body, mode) if "messages" in body else ""
@@ -231,6 +286,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, reply(good, "content_filter"))
         elif mode == "empty":
             self.send(200, reply(""))
+        elif mode == "apikey":
+            self.send(200, reply(str("api-key" in self.headers) + str("Authorization" in self.headers)))
         elif mode == "echo":
             self.send(200, reply("key=" + key))
         else:

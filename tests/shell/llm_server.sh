@@ -95,6 +95,37 @@ is "environment" "$(REC_LLM_BASE_URL=$base/good REC_LLM_MODEL=e REC_LLM_KEY_ENV=
   env_sql "SELECT name, model, key_env FROM llm_models; SELECT llm_complete('x')")" 'default|e|REC_TEST_KEY*You said: x'
 is "environment, wrong" "$(REC_LLM_BASE_URL=ftp://x env_sql "SELECT llm_rewrite('x')")" '*REC_LLM_*http://*'
 
+# Other protocols: rows of one table.
+as() { # as <protocol> <mode> <options json> <statements>
+  sqlite3 -batch -init /dev/null -cmd ".load $lib" :memory: \
+    "INSERT INTO llm_models(name, protocol, base_url, model, key_env, options)
+     VALUES ('m', '$1', '$base/$2', 'fake-model', 'REC_TEST_KEY', '$3');" "$4" 2>&1 | tee -a "$tmp/all"
+}
+is "anthropic" "$(as anthropic good '{}' "$rerank; SELECT prompt_tokens, completion_tokens FROM llm_usage")" $'2 3 1|llm|3\n60|20'
+is "anthropic rewrite" "$(as anthropic good '{}' "SELECT llm_rewrite('something dark') ->> 'status'")" 'llm'
+is "anthropic headers" "$(as anthropic header '{}' "SELECT llm_complete('x')")" '2023-06-01 None True'
+is "anthropic length" "$(as anthropic length "$fast" "SELECT llm_rewrite('x') ->> 'error'")" '*cut off*stop_reason max_tokens*'
+is "anthropic refusal" "$(as anthropic refusal "$fast" "SELECT llm_rewrite('x') ->> 'error'")" '*refused*'
+is "anthropic 401" "$(as anthropic unauthorized '{}' "SELECT llm_complete('x')")" '*HTTP 401*invalid x-api-key \*\**'
+is "another header" "$(as openai apikey '{"key_header":"api-key"}' "SELECT llm_complete('x')")" 'TrueFalse'
+for p in rerank rerank-cohere rerank-voyage rerank-tei; do
+  is "$p" "$(as $p good '{}' "$rerank")" '2 3 1|llm|1'
+  is "$p in batches" "$(as $p good '{"rank_batch":2}' "$rerank; SELECT count(*) FROM llm_usage")" $'2 3 1|llm|1\n2'
+  is "$p few" "$(as $p few '{}' "$rerank")" '? ? ?|llm|1'
+  is "$p wrong" "$(as $p wrong '{}' "$rerank")" '2 3 1|llm|1'
+done
+is "rerank nothing" "$(as rerank none "$fast" "$rerank")" '2 1 3|fallback|1'
+is "rerank without a request" "$(as rerank good '{}' "SELECT group_concat(id, ' '), max(status) FROM (SELECT * FROM llm_rerank(NULL, '$films', '{\"history\":[{\"id\":9,\"title\":\"Liked\"}]}') ORDER BY rank)")" '2 3 1|llm'
+is "rerank by nothing" "$(as rerank good "$fast" "SELECT max(status) FROM llm_rerank('', '$films')")" 'fallback'
+is "rerank cannot rewrite" "$(as rerank good '{}' "SELECT llm_rewrite('x') ->> 'status', llm_rewrite('x', NULL, '{\"llm\":\"m\"}')")" "*'m' in llm_models speaks rerank*"
+is "llm_embed" "$(as embeddings good '{}' "SELECT rec_vector_json(llm_embed('robot in space'))")" '\[2*'
+is "llm_embed, kept" "$(as embeddings good '{}' "SELECT llm_embed('a') = llm_embed('a'), (SELECT count(*) FROM llm_usage)")" '1|1'
+is "llm_embed 401" "$(as embeddings unauthorized '{}' "SELECT llm_embed('a')")" '*HTTP 401*'
+
+# A context that is too small: the window is asked again with shorter fields.
+long="(SELECT json_group_array(json_object('id', value, 'title', 'Film ' || value, 'overview', printf('%.*c', 900, 'x'), 'relevance', value)) FROM json_each('[1,2,3,4,5,6,7,8]'))"
+is "context" "$(sql context '{}' "SELECT group_concat(id, ' '), max(status) FROM (SELECT * FROM llm_rerank('x', $long) ORDER BY rank LIMIT 3); SELECT group_concat(http) FROM llm_usage")" $'8 7 6|llm\n400,200'
+
 # An oracle and many candidates: the order is exact for one window, the first ten for many.
 order() { # order <n> <read>
   sql good '{}' "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1),
