@@ -85,9 +85,10 @@ bench-gate: setup ## hybrids with found weights on MovieLens, by what is known o
 	@$(MAKE) --no-print-directory -j2 all
 	@tests/bench/gate.sh
 
-report: setup ## how good the answers are: labelled sentences through the builtin (films need ../shared/data)
+report: setup ## how good the answers are: labelled sentences through the builtin, diversity of lists (films need ../shared/data)
 	@$(MAKE) --no-print-directory -j2 all
 	@tests/report/rewrite.sh
+	@tests/report/diversity.sh
 
 bench-cf: setup ## collaborative filtering beside what was published (CASES="itemknn ease")
 	@tests/bench/cf.sh $(CASES)

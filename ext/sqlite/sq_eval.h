@@ -85,11 +85,11 @@ typedef enum { BUCKET_NONE, BUCKET_HISTORY, BUCKET_ITEM, BUCKET_AGE } eval_bucke
 #define EVAL_MAX_GROUPS 8
 typedef struct eval_options {
     split_spec split;
-    char *table;                   /* owned; SPLIT_TABLE */
-    size_t k[EVAL_MAX_K];          /* ascending */
-    size_t n_k, n_times;           /* n_times: of the bootstrap */
-    bool wants[EVAL_N], is_chosen; /* is_chosen: metrics were named */
-    bool is_min, is_unmasked;
+    char *table;                         /* owned; SPLIT_TABLE */
+    size_t k[EVAL_MAX_K];                /* ascending */
+    size_t n_k, n_times;                 /* n_times: of the bootstrap */
+    bool wants[EVAL_N], is_chosen;       /* is_chosen: metrics were named */
+    bool is_min, is_unmasked, is_staged; /* is_staged: "stage": "candidates" */
     eval_bucket bucket;
     double level, relevance; /* relevance: value from which on, NaN = by default */
     size_t most_users;       /* 0 = all */
@@ -138,6 +138,9 @@ typedef struct eval_table { /* one model's figures */
     size_t *k;              /* [n_metric] owned; 0 = none */
     double *whole;          /* [n_metric] owned; of all lists together; NaN elsewhere */
     uint8_t *group; /* [n_metric] owned; relevant items of that group alone; 0: all */
+    uint32_t *
+        rank; /* owned; of each relevant item of the task in its user's list, 0: not there; NULL unless is_staged */
+    double seconds; /* of making the lists */
 } eval_table;
 /* Fits the copy to the split and asks it for the lists of all users. */
 rec_status eval_run(const eval_task *t, sq_copy *m, eval_table *out, rec_run *run,

@@ -3,7 +3,7 @@
  *   {"split": "leave-one-out",          random, last, temporal, user; or "table": "name"
  *    "share": .2, "cutoff": "2024-01-01", "k": [10, 20], "metrics": ["recall", "ndcg"], "seed": 1,
  *    "bootstrap": 1000, "level": .95, "bucket": "history", "relevance": 4, "denominator": "min(k,|test|)",
- *    "mask": "none", "users": 10000}
+ *    "mask": "none", "users": 10000, "stage": "candidates"}
  *
  * Invariants
  *   I1  An unknown name or a value out of range is REC_RANGE and says what is allowed.
@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define EVAL_DEFAULT_SHARE     .2
+#define EVAL_STAGE_FIRST       100 /* cuts of candidates: this and EVAL_MAX_CUT */
 #define EVAL_LAST_SHARE        .1
 #define EVAL_MAX_CUT           1000
 #define EVAL_DEFAULT_BOOTSTRAP 1000
@@ -180,6 +181,8 @@ static rec_status read_option(const reader *r, const json *j) {
         return read_number(r, j, -1e30, 1e30, &o->relevance);
     if (strcmp(name, "level") == 0) return read_number(r, j, .5, .9999, &o->level);
     if (strcmp(name, "bucket") == 0) return read_bucket(r, j);
+    if (strcmp(name, "stage") == 0)
+        return read_words(r, j, "candidates", "list", &o->is_staged);
     if (strcmp(name, "mask") == 0)
         return read_words(r, j, "none", "train", &o->is_unmasked);
     if (strcmp(name, "denominator") == 0)
@@ -197,7 +200,7 @@ static rec_status read_option(const reader *r, const json *j) {
         s = rec_fail(
             r->err, REC_RANGE,
             "%s: unknown option %.40s; allowed: split, table, share, cutoff, k, "
-            "metrics, seed, bootstrap, level, bucket, relevance, denominator, "
+            "metrics, seed, bootstrap, level, bucket, stage, relevance, denominator, "
             "mask, users",
             r->function, name);
     }
@@ -211,6 +214,15 @@ static rec_status check(const reader *r, const json *j) {
     if (o->table) o->split.kind = SPLIT_TABLE;
     if (!isnan(o->split.cutoff) && o->split.kind != SPLIT_TEMPORAL)
         return refuse(r, "cutoff", "\"split\": \"temporal\" beside it");
+    if (o->is_staged) {
+        if (strcmp(r->function, "rec_evaluate") != 0)
+            return refuse(r, "stage", "rec_evaluate instead of this function");
+        if (o->bucket != BUCKET_NONE || o->is_chosen)
+            return refuse(r, "stage", "neither bucket nor metrics beside it");
+        for (int m = 0; m < EVAL_N; m++) o->wants[m] = m == EVAL_RECALL;
+        if (!json_get(j, "k"))
+            o->k[0] = EVAL_STAGE_FIRST, o->k[1] = EVAL_MAX_CUT, o->n_k = 2;
+    }
     if (!(o->split.share > 0))
         o->split.share =
             o->split.kind == SPLIT_LAST ? EVAL_LAST_SHARE : EVAL_DEFAULT_SHARE;

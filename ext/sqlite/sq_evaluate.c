@@ -77,6 +77,7 @@ void eval_table_clear(eval_table *t) {
     rec_free(t->k);
     rec_free(t->whole);
     rec_free(t->group);
+    rec_free(t->rank);
     memset(t, 0, sizeof *t);
 }
 
@@ -112,7 +113,8 @@ static rec_status shape_table(run_state *r, rec_err *err) {
     t->table.form = t->form;
     if (!rec_mul(r->t->n_users, 2 * n, &cells)) return rec_nomem(err);
     t->table.cell = rec_zeros(cells, sizeof *t->table.cell);
-    return t->table.cell ? REC_OK : rec_nomem(err);
+    if (o->is_staged) t->rank = rec_zeros(r->t->ptr[r->t->n_users], sizeof *t->rank);
+    return t->table.cell && (t->rank || !o->is_staged) ? REC_OK : rec_nomem(err);
 }
 
 /* ---- facets ------------------------------------------------------------------------------------------------ */
@@ -433,6 +435,24 @@ static rec_status asked_init(asked *a, rec_err *err) {
     return REC_OK;
 }
 
+/* Where the relevant items stand; they are ascending. */
+static void put_ranks(const asked *a) {
+    uint32_t *rank = a->r->out->rank;
+    if (!rank) return;
+    rank += a->r->t->ptr[a->row];
+    for (size_t p = 0; p < a->n_top; p++) {
+        size_t lo = 0, hi = a->n_test;
+        while (lo < hi) {
+            size_t mid = lo + (hi - lo) / 2;
+            if (a->want[mid] < a->base[p])
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+        if (lo < a->n_test && a->want[lo] == a->base[p]) rank[lo] = (uint32_t)p + 1;
+    }
+}
+
 static rec_status measure(void *ctx, size_t begin, size_t end, int worker,
                           rec_err *err) {
     run_state *r = ctx;
@@ -441,6 +461,7 @@ static rec_status measure(void *ctx, size_t begin, size_t end, int worker,
     for (size_t i = begin; i < end && s == REC_OK; i++) {
         asked a = {.r = r, .u = &r->block.user[i], .row = r->first + i};
         s = asked_init(&a, err);
+        if (s == REC_OK) put_ranks(&a);
         for (size_t m = 0; m < r->out->table.n_metric && s == REC_OK; m++) {
             eval_metric what = r->out->metric[m];
             if (what <= EVAL_PRECISION)
@@ -501,7 +522,9 @@ static rec_status run_blocks(run_state *r, rec_run *run, rec_err *err) {
             s = sq_block_add(&r->block, &key, &ignored, err);
         }
         if (s == REC_OK) s = threads_for(run, n, EVAL_GRAIN, prepare, r, err);
+        double start = rec_seconds();
         if (s == REC_OK) s = sq_block_score(&r->block, run, err);
+        r->out->seconds += rec_seconds() - start;
         if (s == REC_OK) s = threads_for(run, n, EVAL_GRAIN, measure, r, err);
         if (s == REC_OK) count_shown(r);
         run_progress(run, "evaluate", (double)(r->first + n) / (double)t->n_users);

@@ -132,9 +132,8 @@ static const bucket buckets[] = {
 };
 #define N_BUCKETS (sizeof buckets / sizeof buckets[0])
 
-static rec_status add_row(evaluation *e, size_t m, const char *bucket_name,
-                          const boot_result *b, rec_err *err) {
-    const eval_table *t = &e->table[0];
+static rec_status add_row(evaluation *e, const eval_table *t, size_t m,
+                          const char *bucket_name, const boot_result *b, rec_err *err) {
     bool is_whole = !isnan(t->whole[m]);
     char how[160], relevant[40], among[40];
     cell row[COL_N];
@@ -176,10 +175,84 @@ static rec_status add_bucket(evaluation *e, const bucket *b, uint32_t *user,
         bool is_whole = !isnan(e->table[0].whole[m]);
         size_t group = e->table[0].group[m];
         if (is_whole ? is_all : !isnan(result[m].value))
-            s = add_row(e, m, group ? eval_group_name(t, group) : b->name, &result[m],
-                        err);
+            s = add_row(e, &e->table[0], m, group ? eval_group_name(t, group) : b->name,
+                        &result[m], err);
     }
     return s;
+}
+
+/* ---- stages of a hybrid: what each member finds, what all of them find, and what is shown ------------------------- */
+
+/* One row a cut, and one for the time. */
+static rec_status add_stage(evaluation *e, const eval_table *t, const char *name,
+                            rec_err *err) {
+    size_t n = e->task.n_users;
+    boot_result r[EVAL_MAX_K];
+    uint32_t *user = rec_array(n, sizeof *user);
+    if (!user) return rec_nomem(err);
+    for (uint32_t i = 0; i < n; i++) user[i] = i;
+    boot_spec spec = {.user = user,
+                      .n_user = n,
+                      .n_times = e->options.n_times,
+                      .level = e->options.level,
+                      .seed = e->options.split.seed};
+    rec_status s = metrics_bootstrap(&t->table, &spec, r, &e->run, err);
+    for (size_t m = 0; m < t->table.n_metric && s == REC_OK; m++)
+        s = add_row(e, t, m, name, &r[m], err);
+    rec_free(user);
+    if (s != REC_OK || !(t->seconds > 0)) return s;
+    cell row[COL_N];
+    for (int i = 0; i < COL_N; i++) row[i] = cell_null();
+    row[COL_METRIC] = cell_str("milliseconds");
+    row[COL_VALUE] = cell_real(1000 * t->seconds / (double)n);
+    row[COL_USERS] = cell_int((int64_t)n);
+    row[COL_BUCKET] = cell_str(name);
+    return tvf_rows_add(e->rows, row, err);
+}
+
+/* The best rank that any list gives: `best` has the shape of the tables. */
+static void unite(const eval_task *t, eval_table *best) {
+    for (size_t u = 0; u < t->n_users; u++)
+        for (size_t m = 0; m < best->table.n_metric; m++) {
+            size_t n = t->ptr[u + 1] - t->ptr[u], hits = 0;
+            float *x = best->table.cell + (u * best->table.n_metric + m) * 2;
+            for (size_t i = t->ptr[u]; i < t->ptr[u + 1]; i++)
+                hits += best->rank[i] && best->rank[i] <= best->k[m];
+            size_t most = t->options->is_min && best->k[m] < n ? best->k[m] : n;
+            x[0] = n ? (float)(hits < most ? hits : most) / (float)most : 0;
+            x[1] = n ? 1 : 0;
+        }
+}
+
+static rec_status add_members(evaluation *e, rec_err *err) {
+    sq_copy *hybrid = e->model[0];
+    eval_table best = {0}, one = {0};
+    rec_status s = REC_OK;
+    for (size_t m = 0; m < hybrid->n_member && s == REC_OK; m++) {
+        s = eval_ask(&e->task, hybrid->member[m], &one, &e->run, err);
+        if (s == REC_OK) s = add_stage(e, &one, hybrid->view->member[m].label, err);
+        if (s == REC_OK && m == 0) {
+            best = one;
+            memset(&one, 0, sizeof one);
+            continue;
+        }
+        for (size_t i = 0; s == REC_OK && i < e->task.ptr[e->task.n_users]; i++)
+            if (one.rank[i] && (!best.rank[i] || one.rank[i] < best.rank[i]))
+                best.rank[i] = one.rank[i];
+        eval_table_clear(&one);
+    }
+    if (s == REC_OK && hybrid->n_member) {
+        unite(&e->task, &best);
+        best.seconds = 0;
+        s = add_stage(e, &best, "union", err);
+    }
+    eval_table_clear(&best);
+    return s;
+}
+
+static rec_status add_stages(evaluation *e, rec_err *err) {
+    rec_status s = add_members(e, err);
+    return s == REC_OK ? add_stage(e, &e->table[0], "list", err) : s;
 }
 
 static rec_status evaluate_open(sq_conn *c, sqlite3_value **arg, tvf_result **out,
@@ -191,8 +264,9 @@ static rec_status evaluate_open(sq_conn *c, sqlite3_value **arg, tvf_result **ou
     boot_result *result = rec_array(e.table[0].table.n_metric, sizeof *result);
     e.rows = tvf_rows_new(COL_N);
     if (s == REC_OK && (!user || !result || !e.rows)) s = rec_nomem(err);
-    for (size_t i = 0;
-         s == REC_OK && i < (e.options.bucket == BUCKET_HISTORY ? N_BUCKETS : 1); i++)
+    size_t n = e.options.bucket == BUCKET_HISTORY ? N_BUCKETS : 1;
+    if (s == REC_OK && e.options.is_staged) s = add_stages(&e, err);
+    for (size_t i = 0; s == REC_OK && !e.options.is_staged && i < n; i++)
         s = add_bucket(&e, &buckets[i], user, result, err);
     rec_free(user);
     rec_free(result);

@@ -42,6 +42,16 @@ SELECT * FROM rec_evaluate('stars', '{"bucket": "week"}');
 CREATE VIRTUAL TABLE timeless USING rec_model(algorithm=popularity, interactions=dated, user=user, item=item);
 SELECT * FROM rec_evaluate('timeless', '{"bucket": "age"}');
 
+.print -- stages of a hybrid: what each member finds, what they find together, what is shown; how long a user takes
+CREATE VIRTUAL TABLE pairs USING rec_model(algorithm=itemknn, interactions=plays, user=user, item=item, time=at);
+CREATE VIRTUAL TABLE stages USING rec_model(algorithm=hybrid, a=charts, b=pairs, gate='weighted(.5)');
+SELECT metric, k, round(value, 4), low <= value, users, bucket, split FROM rec_evaluate('stages', '{"split": "leave-one-out", "stage": "candidates", "k": [1, 3]}') WHERE metric <> 'milliseconds';
+SELECT group_concat(bucket), min(value > 0 AND value < 10000), min(users) FROM rec_evaluate('stages', '{"split": "leave-one-out", "stage": "candidates"}') WHERE metric = 'milliseconds';
+SELECT group_concat(bucket || ' ' || k) FROM rec_evaluate('charts', '{"split": "leave-one-out", "stage": "candidates"}') WHERE k;
+SELECT * FROM rec_evaluate('stages', '{"stage": "candidates", "metrics": "ndcg"}');
+SELECT * FROM rec_evaluate('stages', '{"stage": "members"}');
+SELECT * FROM rec_compare('stages', 'charts', '{"stage": "candidates"}');
+
 .print -- ratings: relevant from the mean of the training rows (34/8) on, RMSE over all test rows
 SELECT metric, k, round(value, 3), users, relevance FROM rec_evaluate('stars', '{"split": "leave-one-out", "k": 2, "metrics": ["recall", "rmse"]}');
 SELECT metric, k, round(value, 3), users, relevance FROM rec_evaluate('stars', '{"split": "leave-one-out", "k": 2, "metrics": "recall", "relevance": 1}');
