@@ -138,6 +138,47 @@ typedef struct heard { /* what this utterance was, besides what it said */
 rec_status converse_hear(const converse_args *a, const converse_host *host, talk *t,
                          heard *h, rec_err *err);
 
+/* ---- converse_answer.c: the inside of hearing ------------------------------------------------- */
+
+#define WEIGHT_DEMAND 0.8
+#define WEIGHT_DENIAL 1.0
+#define WEIGHT_ANSWER 0.6
+#define WEIGHT_WORD   0.5
+#define WEIGHT_LIKE   0.7
+/* Against options that were offered and not named. */
+#define WEIGHT_UNPICKED_VALUE 0.2
+#define WEIGHT_UNPICKED_WORD  0.2
+#define WEIGHT_NONE           0.35 /* "none of these" */
+typedef struct hearing {
+    const converse_args *a;
+    const converse_host *host;
+    talk *t;
+    heard *h;
+    const char *text; /* one sentence */
+    size_t nbyte;
+    char *words; /* owned: " not that one " */
+    bool is_picked[CONVERSE_MAX_OPTIONS], is_denied[CONVERSE_MAX_OPTIONS];
+    bool answered;
+    rec_err *err;
+} hearing;
+
+/* Words folded, one blank between and around. Owned. */
+char *hearing_words(const char *s, size_t n);
+bool hearing_has(const hearing *x, const char *phrase),
+    hearing_has_any(const hearing *x, const char *const *list, size_t n);
+#define HAS_ANY(x, list) hearing_has_any(x, list, sizeof(list) / sizeof(list)[0])
+rec_status hearing_say_text(hearing *x, said_kind kind, int facet, const char *value,
+                            double weight, int group, bool is_answer);
+rec_status hearing_say_range(hearing *x, int facet, double min, double max,
+                             double weight, int group, bool is_answer);
+rec_status hearing_say_item(hearing *x, uint32_t item, double weight);
+/* Options that the sentence names; values that were not offered; a number; what was not named. */
+rec_status hear_options(hearing *x);
+rec_status hear_values(hearing *x);
+rec_status hear_number(hearing *x);
+rec_status hear_unpicked(hearing *x, double factor);
+rec_status hear_give_up(hearing *x, bool *is_done);
+
 /* ---- converse_belief.c ------------------------------------------------------------------------------ */
 
 typedef struct belief {

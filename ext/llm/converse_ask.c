@@ -28,6 +28,8 @@
 #define ASK_MIN_BITS   0.35
 #define ASK_MAX        12   /* questions of one session */
 #define CONFIDENT_MASS 0.97 /* of the belief, in one list */
+#define KNOWN_WEIGHT \
+    0.45 /* below: remembered from another session, worth asking about today */
 #define WORD_OPTIONS   8
 #define WORD_ITEMS     1500
 #define WORD_VALUES    4096 /* of a facet whose words are left out */
@@ -71,7 +73,7 @@ static bool is_known(const converse_args *a, const talk *t, int facet) {
     for (size_t i = 0; i < t->n_said; i++) {
         const said *s = &t->said[i];
         bool is_facet = s->kind == SAID_VALUE || s->kind == SAID_RANGE;
-        if (is_facet && s->facet == facet && (s->weight > 0 || s->is_answer))
+        if (is_facet && s->facet == facet && (s->weight > KNOWN_WEIGHT || s->is_answer))
             return true;
     }
     for (size_t i = 0; a->fixed && i < a->fixed->n_cond; i++)

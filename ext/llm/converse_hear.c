@@ -22,34 +22,11 @@
 
 #include <math.h>
 
-#define MAX_SENTENCES 16
-#define WEIGHT_DEMAND 0.8
-#define WEIGHT_DENIAL 1.0
-#define WEIGHT_ANSWER 0.6
-#define WEIGHT_WORD   0.5
-#define WEIGHT_LIKE   0.7
-/* Against options that were offered and not named. */
-#define WEIGHT_UNPICKED_VALUE 0.2
-#define WEIGHT_UNPICKED_WORD  0.2
-#define WEIGHT_NONE           0.35 /* "none of these" */
-#define MAX_WORDS_SAID        6
-#define MAX_VALUES            512 /* of a facet that are looked for in an answer */
-
-typedef struct hearing {
-    const converse_args *a;
-    const converse_host *host;
-    talk *t;
-    heard *h;
-    const char *text; /* one sentence */
-    size_t nbyte;
-    char *words; /* owned: " not that one " */
-    bool is_picked[CONVERSE_MAX_OPTIONS], is_denied[CONVERSE_MAX_OPTIONS];
-    bool answered;
-    rec_err *err;
-} hearing;
+#define MAX_SENTENCES  16
+#define MAX_WORDS_SAID 6
 
 /* Words folded, one blank between and around. */
-static char *fold_words(const char *s, size_t n) {
+char *hearing_words(const char *s, size_t n) {
     bytes_writer w = {0};
     tokenizer tk;
     token t;
@@ -62,19 +39,18 @@ static char *fold_words(const char *s, size_t n) {
     return bytes_take_text(&w);
 }
 
-static bool has(const hearing *x, const char *phrase) {
+bool hearing_has(const hearing *x, const char *phrase) {
     size_t n = strlen(phrase);
     for (const char *p = x->words; (p = strstr(p, phrase)); p++)
         if (p[-1] == ' ' && p[n] == ' ') return true;
     return false;
 }
 
-static bool has_any(const hearing *x, const char *const *list, size_t n) {
+bool hearing_has_any(const hearing *x, const char *const *list, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if (has(x, list[i])) return true;
+        if (hearing_has(x, list[i])) return true;
     return false;
 }
-#define HAS_ANY(x, list) has_any(x, list, sizeof(list) / sizeof(list)[0])
 
 static bool is_all(const hearing *x, const char *phrase) {
     size_t n = strlen(phrase);
@@ -89,8 +65,8 @@ static size_t count_words(const hearing *x) {
 
 /* ---- saying ------------------------------------------------------------------------------------- */
 
-static rec_status say_text(hearing *x, said_kind kind, int facet, const char *value,
-                           double weight, int group, bool is_answer) {
+rec_status hearing_say_text(hearing *x, said_kind kind, int facet, const char *value,
+                            double weight, int group, bool is_answer) {
     said s = {.kind = kind,
               .facet = facet,
               .value = rec_strdup(value),
@@ -102,8 +78,8 @@ static rec_status say_text(hearing *x, said_kind kind, int facet, const char *va
     return s.value ? talk_say(x->t, s, x->err) : rec_nomem(x->err);
 }
 
-static rec_status say_range(hearing *x, int facet, double min, double max,
-                            double weight, int group, bool is_answer) {
+rec_status hearing_say_range(hearing *x, int facet, double min, double max,
+                             double weight, int group, bool is_answer) {
     x->h->changed = true;
     return talk_say(x->t,
                     (said){.kind = SAID_RANGE,
@@ -117,7 +93,7 @@ static rec_status say_range(hearing *x, int facet, double min, double max,
                     x->err);
 }
 
-static rec_status say_item(hearing *x, uint32_t item, double weight) {
+rec_status hearing_say_item(hearing *x, uint32_t item, double weight) {
     item_list *to = weight > 0 ? &x->t->liked : &x->t->disliked,
               *from = weight > 0 ? &x->t->disliked : &x->t->liked;
     item_list_remove(from, item);
@@ -155,10 +131,10 @@ static size_t find_ordinal(const hearing *x, size_t n) {
                  strncmp(p + m, " movie ", 7) == 0 ||
                  strncmp(p + m, " book ", 6) == 0 || strncmp(p + m, " is ", 4) == 0);
             rec_format(text, sizeof text, "%s one", names[i][j]);
-            if (ends || has(x, text)) return at;
+            if (ends || hearing_has(x, text)) return at;
         }
         rec_format(text, sizeof text, "number %zu", at + 1);
-        if (i < 10 && has(x, text)) return at;
+        if (i < 10 && hearing_has(x, text)) return at;
     }
     return SIZE_MAX;
 }
@@ -177,7 +153,8 @@ static uint32_t find_reference(const hearing *x) {
                 (item_list_has(last, hit[i].item) ||
                  item_list_has(&x->t->shown, hit[i].item)))
                 return hit[i].item;
-    bool is_one = last->n == 1 || has(x, "that one") || has(x, "this one");
+    bool is_one =
+        last->n == 1 || hearing_has(x, "that one") || hearing_has(x, "this one");
     return last->n && is_one && HAS_ANY(x, it) ? last->a[0] : KEYS_NONE;
 }
 
@@ -214,10 +191,11 @@ static int find_question_facet(const hearing *x) {
         facet_words(c, f, name, sizeof name);
         size_t n = rec_format(one, sizeof one, "%s", name);
         if (n > 3 && one[n - 1] == 's') one[n - 1] = 0;
-        if (has(x, name) || has(x, one)) return f;
+        if (hearing_has(x, name) || hearing_has(x, one)) return f;
     }
     for (size_t i = 0; i < sizeof says / sizeof says[0]; i++)
-        for (int f = 0; has(x, says[i].phrase) && f < (int)catalog_n_facets(c); f++)
+        for (int f = 0; hearing_has(x, says[i].phrase) && f < (int)catalog_n_facets(c);
+             f++)
             if (vocabulary_role(catalog_vocabulary(c), (size_t)f) == says[i].role)
                 return f;
     return -1;
@@ -247,14 +225,15 @@ static rec_status hear_reference(hearing *x, bool *is_done) {
         return REC_OK;
     }
     if (HAS_ANY(x, against)) {
-        bool is_taste = has(x, "hate") || has(x, "hated") || has(x, "dislike") ||
-                        has(x, "boring") || has(x, "nothing like") ||
-                        has(x, "not like") || has(x, "dont like") ||
-                        has(x, "didnt like");
+        bool is_taste = hearing_has(x, "hate") || hearing_has(x, "hated") ||
+                        hearing_has(x, "dislike") || hearing_has(x, "boring") ||
+                        hearing_has(x, "nothing like") || hearing_has(x, "not like") ||
+                        hearing_has(x, "dont like") || hearing_has(x, "didnt like");
         rec_status s = reject(x, item);
-        return s == REC_OK && is_taste ? say_item(x, item, -WEIGHT_LIKE / 2) : s;
+        return s == REC_OK && is_taste ? hearing_say_item(x, item, -WEIGHT_LIKE / 2)
+                                       : s;
     }
-    if (HAS_ANY(x, more)) return say_item(x, item, WEIGHT_LIKE);
+    if (HAS_ANY(x, more)) return hearing_say_item(x, item, WEIGHT_LIKE);
     x->h->chosen = item;
     item_list_remove(&x->t->disliked, item);
     return item_list_add(&x->t->liked, item, x->err);
@@ -363,179 +342,30 @@ static rec_status hear_comparison(hearing *x, bool *is_done) {
         {"better rated", ROLE_RATING, false}};
     const catalog *c = x->a->ctx->items;
     *is_done = false;
-    if (has(x, "older than") || has(x, "newer than") || has(x, "longer than") ||
-        has(x, "shorter than") || has(x, "cheaper than"))
+    if (hearing_has(x, "older than") || hearing_has(x, "newer than") ||
+        hearing_has(x, "longer than") || hearing_has(x, "shorter than") ||
+        hearing_has(x, "cheaper than"))
         return REC_OK; /* a number follows: the rules read it */
     for (size_t i = 0; i < sizeof says / sizeof says[0]; i++) {
-        if (!has(x, says[i].word)) continue;
+        if (!hearing_has(x, says[i].word)) continue;
         for (int f = 0; f < (int)catalog_n_facets(c); f++) {
             double min, max, middle;
             if (vocabulary_role(catalog_vocabulary(c), (size_t)f) != says[i].role ||
                 !shown_middle(x, f, &middle))
                 continue;
             facet_range(c, (size_t)f, &min, &max);
-            bool is_bit = has(x, "bit") || has(x, "little") || has(x, "slightly");
+            bool is_bit = hearing_has(x, "bit") || hearing_has(x, "little") ||
+                          hearing_has(x, "slightly");
             double far = is_bit ? (max - min) / 4 : INFINITY, step = 1;
             talk_unsay_facet(x->t, f);
             *is_done = true;
             return says[i].is_less
-                       ? say_range(x, f, middle - far, middle - step, WEIGHT_DEMAND,
-                                   talk_new_group(x->t), false)
-                       : say_range(x, f, middle + step, middle + far, WEIGHT_DEMAND,
-                                   talk_new_group(x->t), false);
+                       ? hearing_say_range(x, f, middle - far, middle - step,
+                                           WEIGHT_DEMAND, talk_new_group(x->t), false)
+                       : hearing_say_range(x, f, middle + step, middle + far,
+                                           WEIGHT_DEMAND, talk_new_group(x->t), false);
         }
     }
-    return REC_OK;
-}
-
-/* ---- options of the pending question ------------------------------------------------------------------ */
-
-/* Where the words of an option stand in the sentence; plural and singular are one. */
-static const char *find_option(const hearing *x, const char *value) {
-    char *words = fold_words(value, strlen(value));
-    const char *at = NULL;
-    if (!words) return NULL;
-    size_t n = strlen(words);
-    while (n > 1 && words[n - 1] == ' ') words[--n] = 0;
-    for (const char *p = x->words; !at && (p = strstr(p, words)); p++) {
-        const char *end = p + n;
-        if (*end == ' ' || (end[0] == 's' && end[1] == ' ') ||
-            (end[0] == 'e' && end[1] == 's' && end[2] == ' '))
-            at = p;
-    }
-    rec_free(words);
-    return at;
-}
-
-/* "not X", "no X", "X no" is not looked for. */
-static bool is_denied_before(const hearing *x, const char *at) {
-    static const char *const cues[] = {" not",  " no",    " nor",  " without",
-                                       " dont", " never", " hate", " but no"};
-    size_t n = (size_t)(at - x->words);
-    for (size_t i = 0; i < sizeof cues / sizeof cues[0]; i++) {
-        size_t m = strlen(cues[i]);
-        if (n >= m && memcmp(at - m, cues[i], m) == 0) return true;
-    }
-    return false;
-}
-
-static bool is_yes(const hearing *x) {
-    static const char *const words[] = {"yes",  "yeah", "yep",       "sure",
-                                        "ok",   "okay", "please do", "go ahead",
-                                        "fine", "right"};
-    return HAS_ANY(x, words);
-}
-
-static rec_status pick(hearing *x, size_t i, bool is_denied, int group) {
-    const ask *q = &x->t->pending;
-    const ask_option *o = &q->option[i];
-    double weight = is_denied ? -WEIGHT_ANSWER : WEIGHT_ANSWER;
-    (is_denied ? x->is_denied : x->is_picked)[i] = true;
-    x->answered = true;
-    if (q->kind == ASK_PAIR) return say_item(x, o->item, is_denied ? -.2 : .4);
-    if (q->kind == ASK_WORDS)
-        return say_text(x, SAID_WORD, -1, o->value, weight, group, true);
-    if (isfinite(o->min) || isfinite(o->max))
-        return say_range(x, q->facet, o->min, o->max, weight, group, true);
-    return say_text(x, SAID_VALUE, q->facet, o->value, weight, group, true);
-}
-
-/* Options that the sentence names. Alternatives ("comedy or drama") share a group. */
-static rec_status hear_options(hearing *x) {
-    const ask *q = &x->t->pending;
-    rec_status s = REC_OK;
-    bool is_number = q->kind == ASK_FACET && q->n &&
-                     (isfinite(q->option[0].min) || isfinite(q->option[0].max));
-    bool is_or = has(x, "or") || is_number;
-    int group = talk_new_group(x->t);
-    if (q->kind == ASK_NONE || q->kind == ASK_RELAX) return REC_OK;
-    for (size_t i = 0; i < q->n && s == REC_OK; i++) {
-        const char *at = find_option(x, q->option[i].value);
-        if (!at) continue;
-        bool is_denied = is_denied_before(x, at);
-        s = pick(x, i, is_denied, is_or && !is_denied ? group : group + 1 + (int)i);
-    }
-    return s;
-}
-
-/* Values of the facet asked for that were not among the options. */
-static rec_status hear_values(hearing *x) {
-    const ask *q = &x->t->pending;
-    const catalog *c = x->a->ctx->items;
-    rec_status s = REC_OK;
-    if (q->kind != ASK_FACET || facet_kind(c, (size_t)q->facet) == FACET_NUMBER)
-        return REC_OK;
-    size_t n = facet_n_values(c, (size_t)q->facet);
-    for (uint32_t v = 0; v < n && v < MAX_VALUES && s == REC_OK; v++) {
-        size_t nbyte;
-        char text[80];
-        const char *value = facet_value(c, (size_t)q->facet, v, &nbyte);
-        if (nbyte >= sizeof text) continue;
-        rec_format(text, sizeof text, "%.*s", (int)nbyte, value);
-        bool is_option = false;
-        for (size_t i = 0; i < q->n; i++)
-            if (strcmp(q->option[i].value, text) == 0) is_option = true;
-        const char *at = is_option ? NULL : find_option(x, text);
-        if (!at) continue;
-        bool is_denied = is_denied_before(x, at);
-        x->answered = true;
-        s = say_text(x, SAID_VALUE, q->facet, text,
-                     is_denied ? -WEIGHT_ANSWER : WEIGHT_ANSWER, talk_new_group(x->t),
-                     true);
-    }
-    return s;
-}
-
-/* A number in answer to a question about a number: itself, or a bound. */
-static rec_status hear_number(hearing *x) {
-    static const char *const below[] = {"under",  "below",   "less",
-                                        "before", "up to",   "at most",
-                                        "until",  "shorter", "no more"};
-    static const char *const above[] = {"over",     "above", "after",  "from",
-                                        "at least", "since", "longer", "more than"};
-    const ask *q = &x->t->pending;
-    double v[2];
-    size_t n = 0;
-    tokenizer tk;
-    token t;
-    tokenizer_start(&tk, x->text, x->nbyte, false);
-    while (n < 2 && tokenizer_next(&tk, &t))
-        if (t.is_number && text_whole_number(t.text, t.n_text, &v[n])) n++;
-    if (!n) return REC_OK;
-    x->answered = true;
-    double min = v[0], max = v[n - 1];
-    if (min > max) min = v[1], max = v[0];
-    if (n == 1 && HAS_ANY(x, below)) min = -INFINITY;
-    if (n == 1 && isfinite(min) && HAS_ANY(x, above)) max = INFINITY;
-    return say_range(x, q->facet, min, max, WEIGHT_ANSWER, talk_new_group(x->t), true);
-}
-
-/* Options that were offered and not named (H3). */
-static rec_status hear_unpicked(hearing *x, double factor) {
-    ask *q = &x->t->pending;
-    rec_status s = REC_OK;
-    if (q->kind != ASK_FACET && q->kind != ASK_WORDS) return REC_OK;
-    for (size_t i = 0; i < q->n && s == REC_OK; i++) {
-        const ask_option *o = &q->option[i];
-        if (x->is_picked[i] || x->is_denied[i] || isfinite(o->min) || isfinite(o->max))
-            continue;
-        int group = talk_new_group(x->t);
-        s = q->kind == ASK_WORDS
-                ? say_text(x, SAID_WORD, -1, o->value, -factor * WEIGHT_UNPICKED_WORD,
-                           group, true)
-                : say_text(x, SAID_VALUE, q->facet, o->value,
-                           -factor * WEIGHT_UNPICKED_VALUE, group, true);
-    }
-    return s;
-}
-
-/* "shall I leave that out?" - "yes" */
-static rec_status hear_give_up(hearing *x, bool *is_done) {
-    ask *q = &x->t->pending;
-    *is_done = q->kind == ASK_RELAX && is_yes(x);
-    for (size_t i = x->t->n_said; *is_done && i-- > 0;)
-        if (x->t->said[i].group == q->group) talk_unsay(x->t, i);
-    if (*is_done) x->h->relaxed = x->h->changed = true;
     return REC_OK;
 }
 
@@ -555,7 +385,7 @@ static rec_status say_values(hearing *x, int facet, char *const *v, size_t n,
     if (is_answer) x->answered = true;
     if (is_answer && weight > 0) {
         weight = WEIGHT_ANSWER;
-        are_alternatives = are_alternatives && (is_number || has(x, "or"));
+        are_alternatives = are_alternatives && (is_number || hearing_has(x, "or"));
     }
     for (size_t i = 0; i < n && s == REC_OK; i++) {
         double number;
@@ -564,9 +394,9 @@ static rec_status say_values(hearing *x, int facet, char *const *v, size_t n,
             if (strcmp(x->t->pending.option[k].value, v[i]) == 0)
                 (weight > 0 ? x->is_picked : x->is_denied)[k] = true;
         if (!is_number)
-            s = say_text(x, SAID_VALUE, facet, v[i], weight, g, is_answer);
+            s = hearing_say_text(x, SAID_VALUE, facet, v[i], weight, g, is_answer);
         else if (text_whole_number(v[i], strlen(v[i]), &number))
-            s = say_range(x, facet, number, number, weight, g, is_answer);
+            s = hearing_say_range(x, facet, number, number, weight, g, is_answer);
     }
     return s;
 }
@@ -581,7 +411,7 @@ static rec_status say_cond(hearing *x, const facet_cond *k) {
         s = say_values(x, facet, k->none, k->n_none, -WEIGHT_DENIAL, false);
     if (s != REC_OK || (!k->has_min && !k->has_max)) return s;
     if (is_answer) x->answered = true;
-    return say_range(
+    return hearing_say_range(
         x, facet, k->has_min ? k->min : -INFINITY, k->has_max ? k->max : INFINITY,
         is_answer ? WEIGHT_ANSWER : WEIGHT_DEMAND, talk_new_group(x->t), is_answer);
 }
@@ -629,7 +459,7 @@ static rec_status say_words(hearing *x, const char *text, double weight) {
         if (is_value || is_talk_word(x, &t) ||
             word_term(x->a, t.text, t.n_text) == KEYS_NONE)
             continue;
-        s = say_text(x, SAID_WORD, -1, t.text, weight, group + n++, false);
+        s = hearing_say_text(x, SAID_WORD, -1, t.text, weight, group + n++, false);
     }
     return s;
 }
@@ -640,9 +470,9 @@ static rec_status say_request(hearing *x, const query_request *q) {
         s = say_cond(x, &q->filters.cond[i]);
     bool is_value = x->answered && q->intent == INTENT_NAVIGATIONAL;
     for (size_t i = 0; i < q->n_like && !is_value && s == REC_OK; i++)
-        s = say_item(x, q->like_items[i], WEIGHT_LIKE);
+        s = hearing_say_item(x, q->like_items[i], WEIGHT_LIKE);
     for (size_t i = 0; i < q->n_dislike && s == REC_OK; i++)
-        s = say_item(x, q->dislike_items[i], -WEIGHT_LIKE / 2);
+        s = hearing_say_item(x, q->dislike_items[i], -WEIGHT_LIKE / 2);
     for (size_t i = 0; i < q->exclude.n && s == REC_OK; i++)
         s = say_words(x, q->exclude.a[i], -WEIGHT_DENIAL);
     bool speaks = q->query && !x->answered && q->intent != INTENT_CHITCHAT &&
@@ -756,7 +586,7 @@ rec_status converse_hear(const converse_args *a, const converse_host *host, talk
     for (int i = 0; n && i < MAX_SENTENCES && st == REC_OK; i++) {
         x.text = s;
         x.nbyte = sentence_end(s, n);
-        x.words = fold_words(x.text, x.nbyte);
+        x.words = hearing_words(x.text, x.nbyte);
         if (!x.words) return rec_nomem(err);
         bool has_words = x.words[1] != 0;
         says_something |= has_words;

@@ -1,7 +1,7 @@
 /* fn_converse.c - llm_converse(model, state, utterance [, options]): JSON {state, action, facet, question, options,
  * reply, items}.
  *
- *     options, or what the first state carried   user, filters, k, llm
+ *     options, or what the first state carried   user, filters, k, llm, preferences
  *        |                                         \
  *     view --profile--> sq_score                    filters_apply, on top of the model's rules, afresh every turn
  *        \________________|____________________________|
@@ -22,6 +22,7 @@
 
 #define JSON_SUBTYPE 'J'
 #define NAME         "llm_converse"
+#define REMEMBERED   0.4 /* of the weight of what was said in an earlier session */
 
 typedef struct speaker { /* a turn in the terms of this layer */
     sq_view *view;
@@ -49,8 +50,8 @@ static void speaker_clear(speaker *x) {
 /* ---- options ------------------------------------------------------------------------------------------ */
 
 static rec_status check_options(const json *o, const char *where, rec_err *err) {
-    static const char *const names[] = {"user", "filters", "k", "llm",
-                                        "in_transaction"};
+    static const char *const names[] = {"user", "filters",     "k",
+                                        "llm",  "preferences", "in_transaction"};
     if (!json_is_object(o))
         return rec_fail(err, REC_RANGE, NAME ": %s must be a JSON object", where);
     for (const json *e = json_first(o); e; e = json_next(e)) {
@@ -60,7 +61,7 @@ static rec_status check_options(const json *o, const char *where, rec_err *err) 
         if (!is_known)
             return rec_fail(err, REC_RANGE,
                             NAME ": %s has the key '%.60s', expected user, filters, k, "
-                                 "llm, in_transaction",
+                                 "llm, preferences, in_transaction",
                             where, json_key(e));
     }
     return REC_OK;
@@ -120,6 +121,67 @@ static rec_status read_filters(speaker *x, rec_err *err) {
     return j ? filters_from_json(j, &x->filters, err) : REC_OK;
 }
 
+/* ---- what is remembered of the reader ------------------------------------------------------------------ */
+
+/* "1990..1999", "..1979", "2006..": as llm_preferences writes ranges. */
+static bool read_range(const char *text, double *min, double *max) {
+    const char *dots = strstr(text, "..");
+    *min = -INFINITY;
+    *max = INFINITY;
+    if (!dots) return false;
+    size_t n = (size_t)(dots - text), m = strlen(dots + 2);
+    if (n && !text_whole_number(text, n, min)) return false;
+    if (m && !text_whole_number(dots + 2, m, max)) return false;
+    return *min <= *max;
+}
+
+static bool make_said(const speaker *x, const char *kind, const char *key,
+                      const char *value, said *s) {
+    const catalog *c = x->view->items;
+    if (!value || !*value || strlen(value) > FACET_MAX_VALUE) return false;
+    s->is_answer = strcmp(kind, "word") == 0; /* soft: no part of a request */
+    if (s->is_answer) {
+        s->kind = SAID_WORD;
+        return true;
+    }
+    s->facet = key ? facet_find(c, key, strlen(key)) : -1;
+    if (s->facet < 0) return false;
+    bool is_number = facet_kind(c, (size_t)s->facet) == FACET_NUMBER;
+    s->kind = is_number ? SAID_RANGE : SAID_VALUE;
+    return !is_number || read_range(value, &s->min, &s->max);
+}
+
+/* Said another day: a little evidence, that anything said today replaces. */
+static rec_status remember_one(speaker *x, const json *row, rec_err *err) {
+    const char *kind = json_text(json_get(row, "kind")),
+               *value = json_text(json_get(row, "value"));
+    double weight = json_number(json_get(row, "weight"), 0);
+    said s = {.facet = -1, .item = KEYS_NONE, .group = talk_new_group(&x->talk)};
+    if (!kind || !(weight >= -1 && weight <= 1))
+        return rec_fail(err, REC_RANGE,
+                        NAME ": preferences must be a list of objects with kind, key, "
+                             "value, weight (-1..1), as llm_preferences returns them");
+    s.weight = REMEMBERED * weight;
+    if (weight == 0 || x->talk.n_said == CONVERSE_MAX_SAID ||
+        !make_said(x, kind, json_text(json_get(row, "key")), value, &s))
+        return REC_OK; /* items are in the history; facets may have gone */
+    if (s.kind != SAID_RANGE && !(s.value = rec_strdup(value))) return rec_nomem(err);
+    return talk_say(&x->talk, s, err);
+}
+
+static rec_status read_preferences(speaker *x, rec_err *err) {
+    const json *list = option(x, "preferences");
+    rec_status s = REC_OK;
+    if (!list || x->talk.turn) return REC_OK; /* later turns have them in the state */
+    if (!json_is_array(list))
+        return rec_fail(err, REC_RANGE, NAME ": preferences must be a JSON array");
+    for (const json *e = json_first(list); e && s == REC_OK; e = json_next(e))
+        s = remember_one(x, e, err);
+    return s;
+}
+
+/* ---- all of them ------------------------------------------------------------ */
+
 static rec_status read_options(speaker *x, sq_conn *c, sqlite3_value *v, rec_err *err) {
     const char *text = NULL;
     size_t n = 0;
@@ -135,6 +197,7 @@ static rec_status read_options(speaker *x, sq_conn *c, sqlite3_value *v, rec_err
     if (s == REC_OK) s = read_k(x, err);
     if (s == REC_OK) s = read_llm(x, c, err);
     if (s == REC_OK) s = read_filters(x, err);
+    if (s == REC_OK) s = read_preferences(x, err);
     return s;
 }
 
