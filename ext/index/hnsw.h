@@ -98,6 +98,18 @@ void quant_from_node(const quant *z, quant_query *q, const uint8_t *code,
 void quant_keys(const hnsw *ix, const quant_query *q, const uint32_t *slot, size_t n,
                 float *key);
 
+/* How near a node may be at least, from its key: what int8 codes cannot hide. */
+typedef struct quant_bound {
+    double length, rest; /* of the query (cosine: 1); of what its code leaves out */
+    double half;         /* times the scale of a code: length of what that leaves out */
+    double slack;        /* float32 sums, relative */
+} quant_bound;
+/* x: the query that q was made from. False: codes of this kind or metric have no bound. */
+bool quant_bound_init(quant_bound *b, const quant *z, const quant_query *q,
+                      const float *x);
+double quant_least(const hnsw *ix, const quant_bound *b, const quant_query *q,
+                   uint32_t slot, float key);
+
 /* Exact distances, by the formulas and with the rounding of kind=flat. */
 typedef struct exact_query {
     const float *x;     /* copy of the query; NULL for bits */

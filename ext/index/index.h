@@ -61,6 +61,8 @@ typedef struct index_query {
         *allowed; /* NULL = every live slot; else only slots set here (borrowed) */
     size_t k;     /* how many will be pulled; 0 = unknown, a stream */
     uint32_t ef;  /* graph kinds: search width, 0 = default */
+    bool has_limit;
+    double limit; /* has_limit: rows that are farther need not come */
     rec_run *run; /* interrupts, as long as the search is open; may be NULL */
 } index_query;
 

@@ -394,6 +394,58 @@ void quant_keys(const hnsw *ix, const quant_query *q, const uint32_t *slot, size
     }
 }
 
+/* ---- bounds -------------------------------------------------------------------------------------
+ *
+ * A code c of x with scale s misses no element by more than s/2, so |x - c| <= s sqrt(dim)/2 = e.
+ * h = the query as its code says it, |query - h| = rest. Then
+ *
+ *     ip        |x.q - c.h|       <= e |q| + |c| rest
+ *     l2        ||x - q| - |c - h|| <= e + rest
+ *     cosine    as ip between unit vectors: of x/|x| and c/|c| the distance is at most
+ *               2 e / (|x| + |c|), and |x| >= |c| - e. */
+
+#define UNIT      6e-8 /* rounding of a float32 */
+#define HALF_STEP 0.501
+
+bool quant_bound_init(quant_bound *b, const quant *z, const quant_query *q,
+                      const float *x) {
+    bool is_float = z->type == VEC_F32 || z->type == VEC_F16;
+    bool is_known =
+        z->metric == METRIC_COSINE || z->metric == METRIC_IP || z->metric == METRIC_L2;
+    if (z->kind != QUANT_I8 || !is_float || !is_known) return false;
+    const int8_t *code = q->code;
+    double square = 0, rest = 0;
+    for (uint32_t i = 0; i < z->dim; i++) square += (double)x[i] * (double)x[i];
+    double length = sqrt(square), by = 1;
+    if (z->metric == METRIC_COSINE) by = length > 0 ? 1 / length : 0;
+    for (uint32_t i = 0; i < z->dim; i++) {
+        double r = by * (double)x[i] - (double)q->b * code[i];
+        rest += r * r;
+    }
+    b->length = length * by;
+    b->rest = sqrt(rest);
+    b->half = HALF_STEP * sqrt((double)z->dim);
+    b->slack = (4.0 * z->dim + 64) * UNIT;
+    return true;
+}
+
+double quant_least(const hnsw *ix, const quant_bound *b, const quant_query *q,
+                   uint32_t slot, float key) {
+    const quant_meta *m = &hnsw_node(ix, slot)->meta;
+    double e = b->half * fabs((double)m->mul), add = (double)m->add;
+    if (ix->q.metric == METRIC_IP)
+        return (double)key - e * b->length - sqrt(add) * b->rest -
+               b->slack * b->length * (sqrt(add) + e);
+    if (ix->q.metric == METRIC_L2) {
+        double sum = (double)key - 64 * UNIT * (add + (double)q->base);
+        double root = sum > 0 ? sqrt(sum) : 0, off = e / 2 + b->rest; /* mul = -2 s */
+        return root - off - b->slack * (root + off);
+    }
+    if (e >= 1) return -INFINITY;
+    double angle = 2 * e / (2 - e);
+    return 1 + (double)key - angle * (1 + b->rest) - b->rest - b->slack;
+}
+
 /* ---- exact distances ----------------------------------------------------------------------------- */
 
 rec_status exact_init(exact_query *e, const hnsw *ix, const index_query *q,

@@ -181,6 +181,18 @@ static bool is_membership(const predicate *p) {
            p->op == PRED_IN;
 }
 
+/* Beyond which distance is there nothing to give? */
+static void set_limit(const vt_index_cursor *cur, index_query *q) {
+    for (size_t i = 0; i < cur->n_distance && cur->is_exact && !cur->has_k; i++) {
+        const cell *v = &cur->distance[i].value;
+        bool is_number = v->type == CELL_INT || v->type == CELL_REAL;
+        if (!is_number || !is_upper_bound(&cur->distance[i])) continue;
+        double limit = v->type == CELL_REAL ? v->r : (double)v->i;
+        if (!q->has_limit || limit < q->limit) q->limit = limit;
+        q->has_limit = true;
+    }
+}
+
 static rec_status start_search(vt_index_cursor *cur, size_t k, rec_err *err) {
     vt_index *vt = (vt_index *)cur->base.pVtab;
     sq_run_init(vt->conn, &cur->run, false);
@@ -189,6 +201,7 @@ static rec_status start_search(vt_index_cursor *cur, size_t k, rec_err *err) {
     q.k = cur->has_k || !sq_graph_exists(&vt->def) ? k : 0;
     q.ef = cur->ef > 0 && sq_graph_exists(&vt->def) ? (uint32_t)cur->ef : cur->mem->ef;
     if (cur->is_exact) q.ef = UINT32_MAX;
+    set_limit(cur, &q);
     q.allowed = cur->has_allowed ? &cur->allowed : NULL;
     if (cur->search) cur->search->ops->end(cur->search);
     cur->search = NULL;

@@ -214,6 +214,42 @@ static void test_stream(void) {
 }
 
 /* Two searches at once, and rows that go away under an open one. */
+/* With a limit, every row up to it comes, for ef that makes the search exact. */
+static void check_limits(const pair *p, seed_t *seed) {
+    static float x[4096];
+    static uint8_t bits[512];
+    static rows all, some;
+    index_query q;
+    query_of(p, seed, &q, x, bits);
+    q.ef = UINT32_MAX;
+    all.n = pull(p->h, &q, N_PULL, all.slot, all.d);
+    for (size_t at = 0; at < all.n; at += 1 + all.n / 9) {
+        q.has_limit = true;
+        q.limit = (double)all.d[at];
+        some.n = pull(p->h, &q, N_PULL, some.slot, some.d);
+        size_t n = at + 1;
+        while (n < all.n && all.d[n] == all.d[at]) n++;
+        CHECK(some.n >= n);
+        n = n < some.n ? n : some.n;
+        CHECK(memcmp(some.slot, all.slot, n * sizeof *some.slot) == 0);
+        CHECK(memcmp(some.d, all.d, n * sizeof *some.d) == 0);
+    }
+}
+
+static void test_limits(void) {
+    seed_t seed = 11;
+    static const vec_metric metric[] = {METRIC_COSINE, METRIC_IP, METRIC_L2, METRIC_L1};
+    static const vec_type type[] = {VEC_F32, VEC_F16, VEC_I8};
+    static const uint32_t dim[] = {1, 3, 64, 300};
+    for (size_t i = 0; i < 4 * 3 * 4; i++) {
+        index_cfg cfg = {
+            .metric = metric[i / 12], .type = type[i / 4 % 3], .dim = dim[i % 4]};
+        pair p = pair_new(cfg, 400, &seed);
+        for (int j = 0; j < 5; j++) check_limits(&p, &seed);
+        pair_free(&p);
+    }
+}
+
 static void test_open_searches(void) {
     seed_t seed = 5;
     index_cfg cfg = {.dim = 8, .metric = METRIC_L2, .m = 6};
@@ -1147,6 +1183,7 @@ int main(int argc, char **argv) {
         {"options", test_options},
         {"kinds", test_kinds},
         {"stream", test_stream},
+        {"limits", test_limits},
         {"open", test_open_searches},
         {"filters", test_filters},
         {"delta", test_delta},
