@@ -19,7 +19,8 @@
 SQLITE_EXTENSION_INIT1
 
 static const sq_function *const function_tables[] = {
-    fn_vector_functions, fn_model_functions, fn_llm_functions, fn_converse_functions};
+    fn_vector_functions, fn_model_functions, fn_llm_functions, fn_converse_functions,
+    fn_enrich_functions};
 static const tvf_def *const *const tvf_tables[] = {vt_table_functions,
                                                    vt_llm_functions};
 /* Table functions that can also be called as scalars and then return a JSON array. */

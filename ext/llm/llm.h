@@ -17,6 +17,10 @@
  *     builtin    the deterministic reranker and reasons                      builtin.c
  *     explain    one sentence for one item                                   explain.c
  *     preferences  what a conversation says about taste                      preferences.c
+ *     claims     which sentences of a model may stand beside a record        claims.c
+ *     enrich     a fuller description of an item, facts apart                enrich.c
+ *     enrich_builtin  the same out of the catalogue                          enrich_builtin.c
+ *     profile    a short text on a user's taste                              profile.c
  *     embeddings texts -> vectors by a server                                embeddings.c
  *     static_file  a table of token vectors out of two files                 static_file.c
  *
@@ -597,5 +601,102 @@ rec_status llm_preferences(llm_session *s, const char *text, size_t nbyte,
 rec_status llm_preferences_request(llm_session *s, const char *text, size_t nbyte,
                                    const llm_context *ctx, const char *options,
                                    char **out, rec_err *err);
+
+/* ---- claims.c ------------------------------------------------------------------------------------------------- */
+
+typedef enum { CLAIM_STATED, CLAIM_INFERRED, CLAIM_INVENTED } claim_kind;
+typedef struct claims claims; /* what a record says */
+/* text[n]: borrowed for as long as the claims live. */
+rec_status claims_new(const char *const *text, size_t n_text, claims **out,
+                      rec_err *err);
+void claims_free(claims *c);
+/* is_phrase: no sentence, so that a capital letter at its beginning is that of a name. */
+claim_kind claims_judge(const claims *c, const char *sentence, bool is_phrase);
+size_t claims_sentence(const char *s); /* bytes up to and with the end of the first */
+
+/* ---- enrich.c ------------------------------------------------------------------------------------------------- */
+
+#define ENRICH_VERSION    1 /* of prompt, checks and builtin: part of every source hash */
+#define ENRICH_MAX_ITEMS  10000
+#define ENRICH_MAX_FIELDS 32
+typedef struct enrich_field {
+    const char *name; /* borrowed from the JSON */
+    char *text;       /* owned, cleaned; the parts of a list are joined with ", " */
+    bool is_number, is_list, is_title;
+} enrich_field;
+typedef struct enrich_record { /* one item as it was given */
+    char *id;                  /* owned: JSON text, NULL without one */
+    enrich_field field[ENRICH_MAX_FIELDS];
+    const char *text[ENRICH_MAX_FIELDS]; /* the texts of the fields, borrowed */
+    size_t n_field;
+} enrich_record;
+typedef struct enrichment { /* all owned, NULL = none */
+    char *id;               /* JSON text */
+    char *description;      /* facts: sentences that stand in the record */
+    text_list tags;         /* facts: words of the record */
+    char *audience, *mood;  /* inferred */
+    text_list inferred; /* sentences, tags and words that the record does not hold */
+    char *text;         /* all of it, for an embedder */
+    char source_hash[17];
+    char *model, *error;
+    const char *status; /* llm | cache | builtin | fallback | failed */
+} enrichment;
+typedef struct enrichment_list {
+    enrichment *row; /* owned */
+    size_t n;
+} enrichment_list;
+void enrichment_list_clear(enrichment_list *l);
+typedef struct enrich_args {     /* JSON texts */
+    const char *items, *options; /* options may be NULL */
+    size_t n_items;
+} enrich_args;
+/* The name in option "model": *out owned, NULL without one. */
+rec_status llm_enrich_model(const char *function, const char *options, char **out,
+                            rec_err *err);
+/* A list of items; what is wrong with one of them stands in its row. */
+rec_status llm_enrich_each(llm_session *s, const enrich_args *a, const llm_context *ctx,
+                           enrichment_list *out, rec_err *err);
+/* One item, as a JSON object; owned. A record that cannot be read is an error here. */
+rec_status llm_enrich(llm_session *s, const enrich_args *a, const llm_context *ctx,
+                      char **out, rec_err *err);
+rec_status llm_enrich_request(llm_session *s, const enrich_args *a,
+                              const llm_context *ctx, char **out, rec_err *err);
+void llm_hash_text(uint64_t h, char out[17]); /* 16 hexadecimal digits */
+/* The source_hash that the item would get; owned. */
+rec_status llm_enrich_hash(llm_session *s, const enrich_args *a, const llm_context *ctx,
+                           char **out, rec_err *err);
+
+/* ---- enrich_builtin.c ------------------------------------------------------------------------------------------ */
+
+rec_status enrich_builtin(const enrich_record *r, const llm_context *ctx,
+                          enrichment *out, rec_err *err);
+
+/* ---- profile.c --------------------------------------------------------------------------------------------------- */
+
+typedef struct profile_item { /* something the user had; borrowed */
+    rec_key key;
+    const char *title; /* NULL = none */
+    size_t n_title;
+    double value;
+    uint32_t doc; /* its number in the text space, KEYS_NONE = none */
+} profile_item;
+typedef struct profile_facet { /* one that they have more often than others; borrowed */
+    const char *facet, *value; /* facet is not NUL-terminated */
+    size_t n_facet, n_value;
+    double share;
+} profile_facet;
+typedef struct profile_args {
+    profile_item *item; /* newest first */
+    size_t n_item;
+    profile_facet *facet; /* the most telling first */
+    size_t n_facet;
+    const char *options; /* JSON text or NULL */
+} profile_args;
+/* llm_profile: a text, or with {"form": "json"} an object; owned. NULL for somebody without a history. */
+rec_status llm_profile(llm_session *s, const profile_args *a, const llm_context *ctx,
+                       char **out, bool *is_json, rec_err *err);
+rec_status llm_profile_request(llm_session *s, const profile_args *a,
+                               const llm_context *ctx, char **out, bool *is_json,
+                               rec_err *err);
 
 #endif

@@ -520,6 +520,8 @@ void sq_views_drop(sq_conn *c, const char *schema, const char *name);
 rec_status sq_view_require_trained(const sq_view *v, rec_err *err);
 /* The catalogue with the language model of the view or of its members, for llm_* functions. */
 void sq_view_language(sq_view *v, llm_context *out);
+/* The item's number in the text space of that context, KEYS_NONE if it has none. */
+uint32_t sq_view_doc(sq_view *v, const rec_key *key);
 size_t sq_view_n_items(const sq_view *v);
 
 typedef struct sq_wishes sq_wishes; /* sq_preferences.h */
@@ -733,7 +735,8 @@ typedef struct sq_function {
 } sq_function; /* user data of every function is its sq_conn */
 extern const sq_function fn_vector_functions[], fn_model_functions[],
     fn_llm_functions[],
-    fn_converse_functions[]; /* end with NULL name; table functions: tf.h */
+    fn_converse_functions[],
+    fn_enrich_functions[]; /* end with NULL name; table functions: tf.h */
 int vt_index_register(sq_conn *c);
 int vt_model_register(sq_conn *c);
 int vt_llm_register(

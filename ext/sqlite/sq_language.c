@@ -37,3 +37,9 @@ void sq_view_language(sq_view *v, llm_context *out) {
         related_new(&out->language.docs, out->language.l, &s->related, NULL);
     out->language.near = s->related;
 }
+
+uint32_t sq_view_doc(sq_view *v, const rec_key *key) {
+    sq_view *s = find_speaker(v);
+    uint32_t item = s ? catalog_find(s->items, key) : KEYS_NONE;
+    return item == KEYS_NONE || !s->model_item ? KEYS_NONE : s->model_item[item];
+}

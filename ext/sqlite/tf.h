@@ -131,5 +131,6 @@ rec_status tf_reason(sq_view *v, const sq_profile *p, uint32_t item, char **out,
 extern const tvf_def
     *const vt_table_functions[]; /* NULL-terminated: rec_recommend ... */
 extern const tvf_def *const vt_llm_functions[];
+extern const tvf_def llm_enrich_each_def; /* fn_enrich.c */
 
 #endif

@@ -148,7 +148,8 @@ static const tvf_def llm_preferences_def = {
     .open = preferences_open,
 };
 
-const tvf_def *const vt_llm_functions[] = {&llm_rerank_def, &llm_preferences_def, NULL};
+const tvf_def *const vt_llm_functions[] = {&llm_rerank_def, &llm_preferences_def,
+                                           &llm_enrich_each_def, NULL};
 
 /* ---- the two tables: what they share ------------------------------------------------------------------ */
 

@@ -6,7 +6,7 @@ list() { sqlite3 -batch -init /dev/null -cmd '.load build/release/rec' :memory: 
   "SELECT group_concat(name, ' ') FROM (SELECT DISTINCT name FROM pragma_function_list
     WHERE (name LIKE 'rec\_%' ESCAPE '\' OR name LIKE 'llm\_%' ESCAPE '\') AND $1 ORDER BY name)"; }
 direct=$(list '(flags & 0x80000) <> 0')
-want='llm_complete llm_converse llm_embed llm_embed_request llm_explain llm_explain_request llm_preferences_request llm_rerank llm_rerank_request llm_rewrite llm_rewrite_request rec_hybrid rec_train'
+want='llm_complete llm_converse llm_embed llm_embed_request llm_enrich llm_enrich_hash llm_enrich_request llm_explain llm_explain_request llm_preferences_request llm_profile llm_profile_request llm_rerank llm_rerank_request llm_rewrite llm_rewrite_request rec_hybrid rec_train'
 [ "$direct" = "$want" ] || { echo "DIRECTONLY: $direct"; echo "expected:   $want"; exit 1; }
 wrong=$(list "(flags & 0x200800) <> 0 AND name LIKE 'llm%'")
 [ -z "$wrong" ] || { echo "deterministic or innocuous: $wrong"; exit 1; }

@@ -63,6 +63,39 @@ def rewrite(user):
             "confidence": 1.7, "needs_clarification": False, "question": None}
 
 
+def enrich(item, mode):
+    """A fact, an inference, and what no record says: numbers, names, an address."""
+    title = str(item.get("title", "x"))
+    said = {"description": [{"sentence": title + ".", "quote": title},
+                            {"sentence": "A calm story for a rainy evening.", "quote": title}],
+            "tags": [title.split()[-1].lower(), "slow and gentle"], "audience": "People who like the sea", "mood": "calm"}
+    if mode == "liar":
+        said["description"] += [{"sentence": "Tom Hanks plays the harbour master.", "quote": title},
+                                {"sentence": "Seen by 31337 people and winner of seven prizes.", "quote": title},
+                                {"sentence": "Buy it at http://evil.example now.", "quote": title},
+                                {"sentence": "Like the films of Kurosawa, it is slow.", "quote": title},
+                                {"sentence": "A quiet harbour.", "quote": "words that nobody wrote"}]
+        said["tags"] += ["Pixar", "oscar winner 1998", 7]
+        said["audience"] = "Fans of Tom Hanks"
+        said["mood"] = None
+    if mode == "numbers":
+        said = {"description": [{"sentence": "Rated 9.9 by critics.", "quote": title}], "tags": ["top 250"], "audience": None, "mood": None}
+    return said
+
+
+def profile(user, mode):
+    titles = [h["title"] for h in user["history"]]
+    said = [{"sentence": "Enjoys " + user["facets"][0]["value"] + " again and again.", "titles": titles[:2]},
+            {"sentence": "The best so far: " + titles[0] + ".", "titles": titles[:1]}]
+    if mode == "liar":
+        said += [{"sentence": "Has seen everything by Kubrick.", "titles": titles[:1]},
+                 {"sentence": "Watches 31337 films a year.", "titles": titles[:1]},
+                 {"sentence": "Likes quiet evenings.", "titles": ["No Such Film"]}]
+    if mode == "numbers":
+        said = [{"sentence": "Watches 31337 films a year.", "titles": titles[:1]}]
+    return {"sentences": said}
+
+
 def answer(body, mode):
     """The content of a good answer, or a list of duplicate keys written by hand."""
     user = {}
@@ -70,6 +103,10 @@ def answer(body, mode):
         user = json.loads(body["messages"][-1]["content"])
     except ValueError:
         return "You said: " + body["messages"][-1]["content"]
+    if "item" in user:
+        return json.dumps(enrich(user["item"], mode))
+    if "facets" in user and "history" in user:
+        return json.dumps(profile(user, mode))
     if "candidates" in user:
         if mode == "duplicate":
             one = json.dumps(rank(user))
@@ -220,6 +257,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path.endswith("/embeddings") and mode not in ("down", "unauthorized", "slow", "redirect", "html"):
             return self.act_embeddings(mode, body, nth)
         good = answer(body, mode) if "messages" in body else ""
+        if mode == "onefails":
+            mode = "toolarge" if "FAIL" in body["messages"][-1]["content"] else "good"
         key = self.headers.get("Authorization", "").replace("Bearer ", "")
         if mode == "unauthorized":
             self.send(401, {"error": {"message": "Incorrect API key provided: " + key}})

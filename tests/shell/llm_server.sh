@@ -126,6 +126,37 @@ is "llm_embed 401" "$(as embeddings unauthorized '{}' "SELECT llm_embed('a')")" 
 long="(SELECT json_group_array(json_object('id', value, 'title', 'Film ' || value, 'overview', printf('%.*c', 900, 'x'), 'relevance', value)) FROM json_each('[1,2,3,4,5,6,7,8]'))"
 is "context" "$(sql context '{}' "SELECT group_concat(id, ' '), max(status) FROM (SELECT * FROM llm_rerank('x', $long) ORDER BY rank LIMIT 3); SELECT group_concat(http) FROM llm_usage")" $'8 7 6|llm\n400,200'
 
+# Enrichment: what the record does not hold is inferred, what it counts or names falls away, and a failed row is a row.
+item='{"id":1,"title":"Quiet Harbour","overview":"A widow keeps a cafe."}'
+enrich="SELECT e->>'description', e->'tags', e->>'audience', e->>'mood', e->'inferred', e->>'status', e->>'model' FROM (SELECT llm_enrich('$item') AS e)"
+for mode in good fenced think parts; do
+  is "enrich $mode" "$(sql $mode '{}' "$enrich")" \
+    'Quiet Harbour.|\["harbour"\]|People who like the sea|calm|\["A calm story for a rainy evening.","slow and gentle"\]|llm|fake-model'
+done
+is "enrich liar" "$(sql liar '{}' "$enrich")" \
+  'Quiet Harbour.|\["harbour"\]|||\["A calm story for a rainy evening.","A quiet harbour.","slow and gentle"\]|llm|fake-model'
+for mode in numbers garbage down cutoff refusal html; do
+  is "enrich $mode" "$(sql $mode "$fast" "$enrich")" 'Quiet Harbour. A widow keeps a cafe.|\[\]*|fallback|builtin'
+done
+each="SELECT group_concat(id || ' ' || status || ' ' || (text IS NOT NULL) || ' ' || (error IS NOT NULL), ' / ')
+  FROM llm_enrich_each('[$item, {\"id\":2,\"title\":\"FAIL\"}, 3, {\"id\":4,\"title\":\"Robots\"}, {\"id\":5,\"score\":1}]')"
+is "enrich each" "$(sql onefails '{}' "$each")" '1 llm 1 0 / 2 fallback 1 1 / 4 llm 1 0 / 5 failed 0 1'
+is "enrich wrong configuration" "$(sql unauthorized '{}' "$each")" '*HTTP 401*'
+# What was paid for is there again after a rollback: five rows, three answers, three calls.
+before=$(count good)
+is "enrich after a rollback" "$(sql good '{}' "BEGIN; CREATE TABLE t AS SELECT * FROM llm_enrich_each('[$item, {\"title\":\"B\"}, {\"title\":\"C\"}]', '{\"in_transaction\":true}');
+  ROLLBACK; CREATE TABLE t AS SELECT * FROM llm_enrich_each('[$item, {\"title\":\"B\"}, {\"title\":\"C\"}]', '{\"llm\":\"m\"}'); SELECT group_concat(status) FROM t;")" 'llm,llm,llm'
+is "enrich calls" "$(($(count good) - before))" 3
+shop=".read tests/fixtures/films.sql"
+profile="SELECT count(*) FROM (SELECT rec_train('about')); SELECT p->>'status', p->>'text', p->'claims'->0->'items' FROM (SELECT llm_profile('about', 20, '{\"form\":\"json\"}') AS p)"
+profile() { # profile <mode>
+  sqlite3 -batch -init /dev/null -cmd ".load $lib" -cmd "$shop" :memory: "INSERT INTO llm_models(name, base_url, model, key_env, options)
+     VALUES ('m', '$base/$1', 'fake-model', 'REC_TEST_KEY', '$fast');" "$profile" 2>&1 | tee -a "$tmp/all"
+}
+is "profile good" "$(profile good)" '*llm|Enjoys Sci-Fi again and again. The best so far: The Thing.|\[31,30\]'
+is "profile liar" "$(profile liar)" '*llm|Enjoys Sci-Fi again and again. The best so far: The Thing.|\[31,30\]'
+for mode in numbers down garbage; do is "profile $mode" "$(profile $mode)" '*fallback|Often Sci-Fi (genres*'; done
+
 # An oracle and many candidates: the order is exact for one window, the first ten for many.
 order() { # order <n> <read>
   sql good '{}' "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1),
