@@ -19,8 +19,8 @@ CREATE TEMP TABLE batch AS
   SELECT r.* FROM (SELECT json_group_array(json(source)) AS items FROM (
     SELECT s.source FROM film_source s LEFT JOIN film_enriched e USING (movie_id)
      WHERE e.movie_id IS NULL OR e.source_hash <> llm_enrich_hash(s.source) OR (e.status IN ('fallback', 'failed') AND e.tries < 3)
-     ORDER BY coalesce(e.tries, 0), s.movie_id LIMIT 50)) AS todo
-  CROSS JOIN llm_enrich_each(todo.items, '{"model": "about"}') AS r;
+     ORDER BY coalesce(e.tries, 0), s.movie_id LIMIT 50)) AS due
+  CROSS JOIN llm_enrich_each(due.items, '{"model": "about"}') AS r;
 BEGIN IMMEDIATE;
 INSERT INTO film_enriched(movie_id, description, tags, audience, mood, inferred, text, source_hash, model, prompt_version, status, error)
   SELECT id, description, tags, audience, mood, inferred, text, coalesce(source_hash, ''), model, prompt_version, status, error

@@ -442,7 +442,7 @@ static rec_status by_answer(const enriching *e, const enrich_record *r,
     json_delete(answer);
     if (st == REC_NET) {
         llm_cache_reject(e->s, reply->key, strlen(reply->key));
-        llm_usage_mark(e->s, "rejected");
+        llm_usage_mark(e->s, reply->usage, "rejected");
     }
     const char *name = e->config->model ? e->config->model : e->config->name;
     if (!st && !(out->model = rec_strdup(name))) st = rec_nomem(err);
@@ -534,9 +534,8 @@ static rec_status enrich_all(const enriching *e, bool raises, size_t n,
     if (!st && e->config) st = ask_all(e, &a, err);
     for (size_t i = 0; i < a.n && !st; i++) {
         enrichment *row = &out->row[a.row[i]];
-        st = e->config
-                 ? take_reply(e, &a.record[i], &a.reply[i], &a.why[i], row, err)
-                 : by_rules(e, &a.record[i], row, "builtin", err);
+        st = e->config ? take_reply(e, &a.record[i], &a.reply[i], &a.why[i], row, err)
+                       : by_rules(e, &a.record[i], row, "builtin", err);
     }
     asked_clear(&a);
     return st;

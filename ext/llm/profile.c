@@ -417,7 +417,7 @@ static rec_status ask_model(llm_session *s, const llm_config *config,
         json_delete(answer);
         if (st == REC_NET) {
             llm_cache_reject(s, reply.key, strlen(reply.key));
-            llm_usage_mark(s, "rejected");
+            llm_usage_mark(s, reply.usage, "rejected");
         }
         *status = reply.is_cached ? "cache" : "llm";
     }

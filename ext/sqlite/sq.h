@@ -734,8 +734,7 @@ typedef struct sq_function {
     void (*final)(sqlite3_context *);
 } sq_function; /* user data of every function is its sq_conn */
 extern const sq_function fn_vector_functions[], fn_model_functions[],
-    fn_llm_functions[],
-    fn_converse_functions[],
+    fn_llm_functions[], fn_converse_functions[],
     fn_enrich_functions[]; /* end with NULL name; table functions: tf.h */
 int vt_index_register(sq_conn *c);
 int vt_model_register(sq_conn *c);
