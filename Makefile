@@ -89,6 +89,7 @@ report: setup ## how good the answers are: labelled sentences through the builti
 	@$(MAKE) --no-print-directory -j2 all
 	@tests/report/rewrite.sh
 	@tests/report/diversity.sh
+	@tests/report/enrich.sh
 
 bench-cf: setup ## collaborative filtering beside what was published (CASES="itemknn ease")
 	@tests/bench/cf.sh $(CASES)

@@ -139,3 +139,15 @@ size_t claims_sentence(const char *s) {
     }
     return i;
 }
+
+bool claims_is_value(const catalog *c, const char *word, size_t nbyte) {
+    const vocabulary *v = c ? catalog_vocabulary(c) : NULL;
+    const vocab_entry *e;
+    vocab_phrase p = {0};
+    tokenizer t;
+    token tok;
+    if (!v) return false;
+    tokenizer_start(&t, word, nbyte, false);
+    while (tokenizer_next(&t, &tok)) vocab_phrase_add(&p, &tok);
+    return vocabulary_match(v, &p, &e) && e[0].rank <= VOCAB_PART;
+}

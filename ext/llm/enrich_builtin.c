@@ -13,13 +13,16 @@
  *
  * Invariants
  *   B1  description and tags are words of the record and the names of its fields.
- *   B2  no inferred word is in the record; no number is inferred, but the decade of a year.
+ *   B2  no inferred word is in the record, is a facet value, or is so rare that it would be a name; no number is
+ *       inferred, but the decade of a year.
  *   B3  without a catalogue the record speaks alone.
  */
 #include "llm.h"
 
 #define MAX_WORDS    64 /* of the record that neighbours are looked up by */
-#define MAX_INFERRED 16
+#define MAX_INFERRED 8
+#define MIN_DF       3   /* items that have an inferred word ... */
+#define MIN_DF_SHARE 300 /* one in so many at least: rarer words are mostly names */
 #define MAX_RELATED  96
 #define MAX_PHRASES  3
 #define SHORT_FIELD  80  /* bytes; a longer text speaks by its first sentence */
@@ -193,6 +196,15 @@ static rec_status put_phrase(char **to, size_t *n, const char *s, size_t nbyte,
     return REC_OK;
 }
 
+/* Worth saying of an item that merely has neighbours which say it: not rare, and no value of a facet, which the item
+ * has or has not. */
+static bool may_infer(const llm_context *ctx, uint32_t term, const char *s,
+                      size_t nbyte) {
+    uint32_t df = lsa_df(ctx->language.l, term);
+    return df >= MIN_DF && df >= ctx->language.docs.n_docs / MIN_DF_SHARE &&
+           !claims_is_value(ctx->items, s, nbyte);
+}
+
 static rec_status infer(const enrich_record *r, const llm_context *ctx, enrichment *out,
                         rec_err *err) {
     lookup k = {.ctx = ctx};
@@ -208,7 +220,9 @@ static rec_status infer(const enrich_record *r, const llm_context *ctx, enrichme
     for (size_t i = 0; i < n && !st; i++) {
         size_t nbyte;
         const char *s = lsa_surface(ctx->language.l, term[i], &nbyte);
-        if (claims_judge(known, s, false) != CLAIM_INFERRED) continue; /* B2 */
+        if (!may_infer(ctx, term[i], s, nbyte) ||
+            claims_judge(known, s, false) != CLAIM_INFERRED)
+            continue; /* B2 */
         if (text_in_list(moods, N_OF(moods), s, nbyte))
             st = put_phrase(&out->mood, &n_mood, s, nbyte, err);
         else if (text_in_list(audiences, N_OF(audiences), s, nbyte))

@@ -612,6 +612,8 @@ rec_status claims_new(const char *const *text, size_t n_text, claims **out,
 void claims_free(claims *c);
 /* is_phrase: no sentence, so that a capital letter at its beginning is that of a name. */
 claim_kind claims_judge(const claims *c, const char *sentence, bool is_phrase);
+/* Is the word the name of a facet value, or of a part of one? c may be NULL. */
+bool claims_is_value(const catalog *c, const char *word, size_t nbyte);
 size_t claims_sentence(const char *s); /* bytes up to and with the end of the first */
 
 /* ---- enrich.c ------------------------------------------------------------------------------------------------- */

@@ -196,12 +196,10 @@ typedef struct ballot {
 /* No facet value: those are counted apart. */
 static bool may_speak(const llm_context *ctx, uint32_t term) {
     const lsa *l = ctx->language.l;
-    const vocabulary *v = ctx->items ? catalog_vocabulary(ctx->items) : NULL;
-    const vocab_entry *e;
     size_t n;
     if (lsa_term_is_feature(l, term)) return false;
     const char *s = lsa_surface(l, term, &n);
-    if (v && vocabulary_find(v, s, n, &e)) return false;
+    if (claims_is_value(ctx->items, s, n)) return false;
     return n > 2 && !text_is_stop(s, n) && !(s[0] >= '0' && s[0] <= '9');
 }
 
