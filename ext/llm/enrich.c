@@ -413,6 +413,7 @@ static rec_status begin(llm_session *s, const enrich_args *a, const llm_context 
                         const char *function, enriching *e, rec_err *err) {
     static const llm_context nothing = {0};
     rec_err why = {0};
+    llm_session_begin(s);
     *e = (enriching){.s = s, .ctx = ctx ? ctx : &nothing, .function = function};
     if (a->n_items > MAX_INPUT_BYTES)
         return rec_fail(err, REC_RANGE, "%s: %zu bytes of items, at most %zu", function,

@@ -538,6 +538,7 @@ rec_status llm_profile(llm_session *s, const profile_args *a, const llm_context 
     const llm_config *config = NULL;
     writing w = {.a = a, .ctx = ctx ? ctx : &nothing, .err = err};
     *out = NULL;
+    llm_session_begin(s);
     rec_status st = read_options(a->options, &o, err);
     *is_json = o.is_json;
     if (!st) st = llm_choose(s, o.llm, &config, err);
