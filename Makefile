@@ -90,6 +90,8 @@ report: setup ## how good the answers are: labelled sentences through the builti
 	@tests/report/rewrite.sh
 	@tests/report/diversity.sh
 	@tests/report/enrich.sh
+	@tests/report/converse.sh
+	@tests/report/production.sh
 
 bench-cf: setup ## collaborative filtering beside what was published (CASES="itemknn ease")
 	@tests/bench/cf.sh $(CASES)

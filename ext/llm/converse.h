@@ -159,6 +159,7 @@ typedef struct hearing {
     char *words; /* owned: " not that one " */
     bool is_picked[CONVERSE_MAX_OPTIONS], is_denied[CONVERSE_MAX_OPTIONS];
     bool answered;
+    bool is_starved; /* an allocation failed where no status is returned */
     rec_err *err;
 } hearing;
 

@@ -20,9 +20,10 @@
 #define MAX_VALUES 512 /* of a facet that are looked for in an answer */
 
 /* Where the words of an option stand in the sentence; plural and singular are one. */
-static const char *find_option(const hearing *x, const char *value) {
+static const char *find_option(hearing *x, const char *value) {
     char *words = hearing_words(value, strlen(value));
     const char *at = NULL;
+    if (!words) x->is_starved = true;
     if (!words) return NULL;
     size_t n = strlen(words);
     while (n > 1 && words[n - 1] == ' ') words[--n] = 0;

@@ -490,15 +490,18 @@ static rec_status ask_facets(const converse_args *a, const talk *t, const belief
 }
 
 /* Share of the belief in the k likeliest. */
-static bool is_confident(const converse_args *a, const belief *b) {
+static rec_status find_confidence(const converse_args *a, const belief *b, bool *out,
+                                  rec_err *err) {
     topk top = {0};
     double sum = 0;
-    if (topk_init(&top, a->k, NULL) != REC_OK) return false;
+    rec_status s = topk_init(&top, a->k, err);
+    if (s != REC_OK) return s;
     for (uint32_t i = 0; i < b->n; i++)
         if (b->p[i] > 0) topk_push(&top, -b->p[i], i);
     for (size_t i = 0; i < top.n; i++) sum -= (double)top.a[i].value;
     topk_clear(&top);
-    return sum > CONFIDENT_MASS;
+    *out = sum > CONFIDENT_MASS;
+    return REC_OK;
 }
 
 rec_status converse_ask(const converse_args *a, const converse_host *host,
@@ -506,9 +509,12 @@ rec_status converse_ask(const converse_args *a, const converse_host *host,
     ask q = {.kind = ASK_WORDS, .facet = -1};
     *out = (ask){.facet = -1};
     if (t->asked.n + WORD_OPTIONS > CONVERSE_MAX_ASKED || b->n_live <= a->k ||
-        t->turn > ASK_MAX || is_confident(a, b))
+        t->turn > ASK_MAX)
         return REC_OK;
-    rec_status s = ask_facets(a, t, b, out, err);
+    bool is_confident = false;
+    rec_status s = find_confidence(a, b, &is_confident, err);
+    if (s != REC_OK || is_confident) return s;
+    s = ask_facets(a, t, b, out, err);
     if (s == REC_OK) s = ask_words(a, host, t, b, &q, err);
     if (s == REC_OK)
         keep_better(out, &q);

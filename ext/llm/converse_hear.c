@@ -140,19 +140,19 @@ static size_t find_ordinal(const hearing *x, size_t n) {
 }
 
 /* The shown item that the sentence names or points at, or KEYS_NONE. */
-static uint32_t find_reference(const hearing *x) {
+static uint32_t find_reference(hearing *x) {
     static const char *const it[] = {"that one", "this one", "it", "that", "this"};
     const item_list *last = &x->t->last;
     title_hit hit[8];
     size_t n = 0, at = find_ordinal(x, last->n);
     if (at != SIZE_MAX) return last->a[at];
-    if (query_find_titles(x->text, x->nbyte, x->a->ctx->items, hit, 8, &n, NULL) ==
-        REC_OK)
-        for (size_t i = 0; i < n; i++)
-            if (hit[i].score > .99 && hit[i].end - hit[i].begin > 2 &&
-                (item_list_has(last, hit[i].item) ||
-                 item_list_has(&x->t->shown, hit[i].item)))
-                return hit[i].item;
+    x->is_starved |= query_find_titles(x->text, x->nbyte, x->a->ctx->items, hit, 8, &n,
+                                       NULL) != REC_OK;
+    for (size_t i = 0; i < n; i++)
+        if (hit[i].score > .99 && hit[i].end - hit[i].begin > 2 &&
+            (item_list_has(last, hit[i].item) ||
+             item_list_has(&x->t->shown, hit[i].item)))
+            return hit[i].item;
     bool is_one =
         last->n == 1 || hearing_has(x, "that one") || hearing_has(x, "this one");
     return last->n && is_one && HAS_ANY(x, it) ? last->a[0] : KEYS_NONE;
@@ -591,6 +591,7 @@ rec_status converse_hear(const converse_args *a, const converse_host *host, talk
         bool has_words = x.words[1] != 0;
         says_something |= has_words;
         if (has_words) st = hear_sentence(&x);
+        if (st == REC_OK && x.is_starved) st = rec_nomem(err);
         rec_free(x.words);
         s += x.nbyte;
         n -= x.nbyte;

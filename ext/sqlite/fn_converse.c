@@ -240,32 +240,34 @@ static rec_status host_reason(void *ctx, uint32_t item, char **out, rec_err *err
 }
 
 /* Rows of the text model for the items of the view: through the member that speaks. */
-static const sq_view *find_rows(const sq_view *v, uint32_t *row, size_t n) {
-    if (v->model && v->model->ops->language && v->model->ops->language(v->model)) {
-        for (size_t i = 0; i < n; i++)
-            if (row[i] != KEYS_NONE) row[i] = v->model_item[row[i]];
-        return v;
-    }
+static rec_status find_rows(const sq_view *v, uint32_t *row, size_t n, bool *found,
+                            rec_err *err) {
+    rec_status s = REC_OK;
+    *found = v->model && v->model->ops->language && v->model->ops->language(v->model);
+    for (size_t i = 0; *found && i < n; i++)
+        if (row[i] != KEYS_NONE) row[i] = v->model_item[row[i]];
+    if (*found || !v->n_member) return REC_OK;
     uint32_t *inner = rec_array(n, sizeof *inner);
-    const sq_view *found = NULL;
-    for (size_t m = 0; inner && m < v->n_member && !found; m++) {
+    if (!inner) return rec_nomem(err);
+    for (size_t m = 0; m < v->n_member && !*found && s == REC_OK; m++) {
         for (size_t i = 0; i < n; i++)
             inner[i] = row[i] == KEYS_NONE ? KEYS_NONE : v->member[m].item[row[i]];
-        found = find_rows(v->member[m].view, inner, n);
-        if (found) memcpy(row, inner, n * sizeof *row);
+        s = find_rows(v->member[m].view, inner, n, found, err);
     }
+    if (*found) memcpy(row, inner, n * sizeof *row);
     rec_free(inner);
-    return found;
+    return s;
 }
 
 static rec_status map_rows(speaker *x, rec_err *err) {
     size_t n = catalog_n_items(x->view->items);
+    bool found;
     x->doc = rec_array(n, sizeof *x->doc);
     if (!x->doc) return rec_nomem(err);
     for (size_t i = 0; i < n; i++) x->doc[i] = (uint32_t)i;
-    if (find_rows(x->view, x->doc, n)) return REC_OK;
-    for (size_t i = 0; i < n; i++) x->doc[i] = KEYS_NONE;
-    return REC_OK;
+    rec_status s = find_rows(x->view, x->doc, n, &found, err);
+    for (size_t i = 0; i < n && !found; i++) x->doc[i] = KEYS_NONE;
+    return s;
 }
 
 /* ---- the function ------------------------------------------------------------------------------------------ */

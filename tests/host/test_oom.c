@@ -391,6 +391,15 @@ static const scenario scenarios[] = {
      "FROM llm_models; SELECT * FROM llm_usage;"
      "SELECT rec_match('{\"year\":{\"min\":1995}}', '{\"year\":1999}', 'reader');",
      "", 0},
+    {"converse", base_tables, MODELS,
+     "SELECT llm_converse('reader', NULL, 'hello', '{\"user\": 1, \"k\": 1, "
+     "\"preferences\": [{\"kind\": \"word\", \"value\": \"cat\", \"weight\": 0.5}]}');"
+     "SELECT llm_converse('reader', llm_converse('reader', '{\"k\": 1}', 'no drama') "
+     "-> "
+     "'state', 'Not that one. A bit older, with a dog, like Alpha');"
+     "SELECT llm_converse('reader', llm_converse('reader', '{\"k\": 1}', 'hello') -> "
+     "'state', 'what year is the first one?');",
+     "", 0},
 };
 
 /* Run statements; the first failure's code is returned, its message kept. */

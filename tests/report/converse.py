@@ -42,7 +42,7 @@ def prepare(db, n_users, pool, rng):
     db.executemany("DELETE FROM ratings WHERE user_id = ? AND movie_id = ?", targets)
     db.commit()
     for model in "taste", "about", "reader":
-        db.execute("SELECT rec_train(?)", (model,)).fetchall()
+        db.execute("SELECT rec_train(?, '{\"full\": true}')", (model,)).fetchall()  # nothing of the old one
     db.commit()
     return targets
 

@@ -11,5 +11,5 @@ MOVIELENS_DB=$tmp/films.db examples/movielens/movielens.sh $ml >/dev/null 2>&1
 for run in "0 tmdb" "0.1 tmdb" "0.2 tmdb" "0 all" "0 tail"; do
   cp "$tmp/films.db" "$tmp/run.db"
   # shellcheck disable=SC2086
-  /usr/bin/python3 tests/report/converse.py "$tmp/run.db" "$PWD/build/rec" "$users" $run
+  PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 tests/report/converse.py "$tmp/run.db" "$PWD/build/rec" "$users" $run
 done
