@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # cf.sh - collaborative filtering on Gowalla (the LightGCN split) through SQL, beside what was published, and what it costs.
 #   cf.sh [case ...]      the models of the table below, and
+#                         hybrid      six of them, blended by weights that training finds
 #                         reference   als beside a Cholesky of every row, d = 64, 256, 512
 #                         read        rows a second out of the table
 #                         curve       time and bytes from 0.8 to 20 million interactions
@@ -43,7 +44,7 @@ lightgcn   | algorithm=lightgcn | LightGCN .1830 / .1554 | .1830 / .1554 | 600
 two_tower  | algorithm=two_tower | YoutubeDNN .1754 / .1473 | .1800 / .1500 |
 TABLE
 )
-others="reference read curve plays ratings"
+others="hybrid reference read curve plays ratings"
 
 value() { printf '%s\n' "$1" >>"$values"; }
 trained() { # trained <report> <part>
@@ -74,6 +75,32 @@ model_case() { # model_case <name> <options> <published> <goal> <seconds>
   case $1 in lightgcn | bpr | two_tower) found=$(judge_lists) ;; *) found=$(judge) ;; esac
   value "$1|$2|$3|$4|$5|$found|${parts[0]}|${parts[1]}|${parts[2]}|$bytes|$cpu"
   tail -n 1 "$values"
+}
+
+# Members, then the weights: from twins of the members that know less. The time is that of all of it.
+members=$(grep -v '^#' <<'TABLE'
+slim | algorithm=ease
+sharp | algorithm=graph, filter=bspm
+low | algorithm=graph, filter=ideal
+deep | algorithm=als, factors=512
+wide | algorithm=als, factors=128
+tower | algorithm=two_tower
+TABLE
+)
+hybrid_case() {
+  local name options list="" report found
+  local create="" train=""
+  while IFS='|' read -r name options; do
+    name=${name// /}
+    create+="DROP TABLE IF EXISTS $name; CREATE VIRTUAL TABLE $name USING rec_model($options, interactions=checkins, user=user, item=item);"
+    train+="SELECT rec_train('$name');"
+    list+=", $name=$name"
+  done <<<"$members"
+  sql "$db" "DROP TABLE IF EXISTS m; $create CREATE VIRTUAL TABLE m USING rec_model(algorithm=hybrid, gate=weighted$list);"
+  report=$(sql -cmd ".timer on" "$db" <<<"$train SELECT rec_train('m');")
+  found=$(judge_lists)
+  awk -v f="$found" '/^Run Time/ { wall += $4; cpu += $6 + $8 } END { printf "hybrid,%s,%.1f s,%.1f CPU s\n", f, wall, cpu }' <<<"$report"
+  sql "$db" "SELECT 'hybrid,' || metric || ',' || round(value, 4) FROM m_log" "SELECT 'hybrid,weights,' || '$(grep -o '"weights":{[^}]*}' <<<"$report")'"
 }
 
 reference_case() { # wall and CPU seconds of both, on all of the data; 1e-4 is what scores may differ by
