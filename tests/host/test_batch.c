@@ -63,6 +63,8 @@ static const char *const models[][2] = {
     {"nodes", "algorithm=lightgcn, factors=12, epochs=2, " COLUMNS},
     {"towers",
      "algorithm=two_tower, factors=12, epochs=2, text='title, words', " COLUMNS},
+    {"found", "algorithm=hybrid, a=imp, b=knn, c=about, d=pop, gate=weighted"},
+    {"wise", "algorithm=hybrid, a=expl, b=web, c=about, d=pop, gate=learned"},
 };
 static const char *const questions[] = {
     "k = 10 AND seen = 0",

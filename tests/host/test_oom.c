@@ -316,6 +316,17 @@ static const scenario scenarios[] = {
      "SELECT user, item FROM pop WHERE k = 2; SELECT user, item FROM about WHERE k = 2;"
      "SELECT user, item FROM stars WHERE k = 2;",
      CHECK_MODELS, 0},
+    {"gate", base_tables,
+     CREATE_MODELS TRAIN_MODELS
+     "CREATE VIRTUAL TABLE found USING rec_model(algorithm=hybrid, cf=taste, "
+     "near=near, content=about, gate=weighted); CREATE VIRTUAL TABLE wise USING "
+     "rec_model(algorithm=hybrid, cf=pop, near=near, content=about, gate=learned);"
+     "SELECT rec_train('found');",
+     "INSERT INTO found(found) VALUES ('train'); SELECT rec_train('wise');"
+     "SELECT user, item, score FROM found WHERE k = 2;"
+     "SELECT * FROM rec_hybrid('found', 1, 'a dog at sea', 3);"
+     "SELECT * FROM rec_explain('found', 1, 3);",
+     "INSERT INTO found(found) VALUES ('integrity-check');", 0},
     {"functions", base_tables, MODELS,
      "SELECT * FROM rec_recommend('reader', 1, 3); SELECT * FROM rec_similar('about', "
      "1, "
