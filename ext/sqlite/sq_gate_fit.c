@@ -8,7 +8,7 @@
  * the rows. A random tenth would flatter: what comes next is further away than what lies between (newest by time=,
  * without times by the order of the rows).
  *
- * gate=learned must know what to do for a user with three ratings, and the table may have none: so of every third user
+ * gate=learned must know what to do for a user with three ratings, and the table may have none: so of every second user
  * all but the first 1, 3, 5 or 10 are held out, in turn; and where there are few users, the whole is done again with
  * others and with a longer end held out, up to GATE_MOST_ROUNDS times.
  *
@@ -27,7 +27,9 @@
 #define GATE_MOST_USERS   6000
 #define GATE_MOST_LEARNED 3000
 #define GATE_BLOCK_USERS  512
-#define GATE_NEW_ONE_IN   3
+#define GATE_LONG_HISTORY 20 /* rows from which on a user may be asked as a new one */
+#define GATE_LEAST_USERS  50 /* such users, else all are asked */
+#define GATE_NEW_ONE_IN   2
 #define GATE_WANTED       2400 /* gate=learned: questions, if there are users enough */
 #define GATE_MOST_ROUNDS  4
 static const uint32_t new_histories[] = {1, 3, 5, 10};
@@ -36,10 +38,11 @@ typedef struct fitting {
     sq_copy *m, *base;
     eval_options options;
     eval_task task;
-    uint32_t *keep; /* owned */
-    gate_set *set;  /* owned */
-    uint32_t *want; /* owned: relevant items in numbers of the hybrid */
-    sq_block block; /* users with profiles */
+    uint32_t *keep;   /* owned */
+    uint8_t *may_ask; /* owned */
+    gate_set *set;    /* owned */
+    uint32_t *want;   /* owned: relevant items in numbers of the hybrid */
+    sq_block block;   /* users with profiles */
     bool is_learned;
     uint32_t round;
 } fitting;
@@ -49,6 +52,7 @@ static void fitting_clear(fitting *f) {
     eval_options_clear(&f->options);
     gate_set_free(f->set);
     rec_free(f->keep);
+    rec_free(f->may_ask);
     rec_free(f->want);
     sq_block_clear(&f->block);
 }
@@ -61,6 +65,19 @@ static void widest(sq_copy *m, sq_copy **best) {
 }
 
 /* ---- who is asked about what ------------------------------------------------------------------------ */
+
+/* Who has few rows in all cannot show what comes after few rows: their one held row is the next of a sitting, and near
+ * the one before. They are asked only if nobody else is there. */
+static rec_status draw_old(fitting *f, rec_err *err) {
+    const sq_copy *b = f->base;
+    size_t n = 0;
+    if (!f->may_ask) f->may_ask = rec_zeros(b->n_users, sizeof *f->may_ask);
+    if (!f->may_ask) return rec_nomem(err);
+    for (uint32_t u = 0; u < b->n_users; u++)
+        n += f->may_ask[u] = b->ptr[u + 1] - b->ptr[u] >= GATE_LONG_HISTORY;
+    f->options.split.may_ask = n >= GATE_LEAST_USERS ? f->may_ask : NULL;
+    return REC_OK;
+}
 
 static rec_status draw_new(fitting *f, rec_err *err) {
     if (!f->keep) f->keep = rec_zeros(f->base->n_users, sizeof *f->keep);
@@ -86,7 +103,8 @@ static rec_status choose(fitting *f, const split *within, rec_run *run, rec_err 
                                     .within = within,
                                     .seed = f->m->view->cfg.seed};
     f->options.most_users = f->is_learned ? GATE_MOST_LEARNED : GATE_MOST_USERS;
-    if (f->is_learned) s = draw_new(f, err);
+    if (f->is_learned) s = draw_old(f, err);
+    if (s == REC_OK && f->is_learned) s = draw_new(f, err);
     if (s == REC_OK)
         s = eval_task_init(&f->task, f->m->view->conn, f->base, &f->options, run, err);
     return s;
