@@ -280,6 +280,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send(400, {"error": {"message": "response_format json_schema is not supported"}})
         elif mode == "context" and len(json.dumps(body)) > 9000:
             self.send(400, {"error": {"message": "the request exceeds the available context size"}})
+        elif mode == "lag":
+            time.sleep(.2)
+            self.send(200, reply(good))
         elif mode == "slow":
             time.sleep(20)
         elif mode == "drip":

@@ -411,6 +411,15 @@ static const scenario scenarios[] = {
      "SELECT llm_converse('reader', llm_converse('reader', '{\"k\": 1}', 'hello') -> "
      "'state', 'what year is the first one?');",
      "", 0},
+    {"enrich", base_tables, MODELS,
+     "SELECT * FROM llm_enrich_each('[{\"id\":1,\"title\":\"A dog (1999)\",\"genres\":"
+     "\"Drama\"},3,{\"id\":\"x\"}]', '{\"model\":\"reader\"}');"
+     "SELECT llm_enrich('{\"title\":\"A dog\",\"words\":[\"cat\",2]}');"
+     "SELECT llm_enrich_hash('{\"title\":\"A\"}'), "
+     "length(llm_enrich_request('{\"title\":\"A\"}'));"
+     "SELECT llm_profile('reader', 1), llm_profile('reader', 2, '{\"form\":\"json\"}');"
+     "SELECT length(llm_profile_request('reader', 1));",
+     "", 0},
 };
 
 /* Run statements; the first failure's code is returned, its message kept. */
