@@ -50,7 +50,7 @@ CFLAGS  += -Werror
 endif
 comma   := ,
 
-.PHONY: all demo test movielens bench bench-index bench-cf bench-gate report asan tsan golden unit host check test-versions format lint \
+.PHONY: all demo test movielens bench bench-index bench-cf bench-gate bench-generative report asan tsan golden unit host check test-versions format lint \
         install setup help clean test-one stats
 all: $(LIB) ## build the extension
 	@mkdir -p build && ln -sf $(CONFIG)/$(notdir $(LIB)) build/$(notdir $(LIB))
@@ -95,6 +95,9 @@ report: setup ## how good the answers are: labelled sentences through the builti
 
 bench-cf: setup ## collaborative filtering beside what was published (CASES="itemknn ease")
 	@tests/bench/cf.sh $(CASES)
+
+bench-generative: setup ## the next item on Amazon Beauty beside what was published (CASES="protocol default")
+	@tests/bench/generative.sh $(CASES)
 
 test-one: all ## one part of the tests: make test-one NAME=golden/0100
 	@tests/run.sh "$(NAME)"

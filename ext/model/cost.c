@@ -29,6 +29,7 @@ static const cost costs[] = {
     {&bpr_ops,        4,  8,  8, "factors",    4,  4},
     {&lightgcn_ops,   4,  8,  8, "factors",    0, 12},
     {&two_tower_ops,  4,  8,  8, "factors",    0, 12},
+    {&sequence_ops,   4, 12,  0, "factors",    0, 20},
 };
 // clang-format on
 

@@ -20,8 +20,9 @@
 /* ---- registry ------------------------------------------------------------------------- */
 
 static const rec_model_ops *const model_algorithms[] = {
-    &popularity_ops, &als_ops, &graph_ops, &content_ops,  &hybrid_ops,
-    &itemknn_ops,    &bpr_ops, &ease_ops,  &lightgcn_ops, &two_tower_ops,
+    &popularity_ops, &als_ops,       &graph_ops,    &content_ops,
+    &hybrid_ops,     &itemknn_ops,   &bpr_ops,      &ease_ops,
+    &lightgcn_ops,   &two_tower_ops, &sequence_ops,
 };
 #define MODEL_N_ALGORITHMS (sizeof model_algorithms / sizeof model_algorithms[0])
 

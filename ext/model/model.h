@@ -277,7 +277,7 @@ void model_algorithm_names(char *out, size_t cap); /* "popularity, als, ..." */
 extern const rec_model_ops popularity_ops, als_ops, content_ops, hybrid_ops, graph_ops;
 extern const rec_model_ops itemknn_ops;
 extern const rec_model_ops ease_ops;
-extern const rec_model_ops bpr_ops, lightgcn_ops, two_tower_ops;
+extern const rec_model_ops bpr_ops, lightgcn_ops, two_tower_ops, sequence_ops;
 
 /* ---- cost.c ------------------------------------------------------------------------------------ */
 

@@ -62,6 +62,13 @@ void nn_dense_forward(const nn_dense *l, const float *x, size_t n, float *y) {
     la_gemm(&p);
 }
 
+void nn_dense_forward_alone(const nn_dense *l, const float *x, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++, x += l->n_in)
+        for (size_t o = 0; o < l->n_out; o++)
+            *y++ = l->bias.w[o] +
+                   vec_kernels()->dot(x, l->weight.w + o * l->n_in, l->n_in);
+}
+
 void nn_dense_backward(nn_dense *l, const float *x, const float *dy, size_t n,
                        float *dx) {
     la_gemm_args p = {.trans_a = true,
@@ -192,6 +199,22 @@ void nn_norm_step(nn_norm *l, const nn_adam *a) {
     plain.decay = 0;
     nn_param_step(&l->gain, &plain);
     nn_param_step(&l->shift, &plain);
+}
+
+void nn_norm_write(const nn_norm *l, bytes_writer *w) {
+    bytes_put_f32s(w, l->gain.w, l->gain.n);
+    bytes_put_f32s(w, l->shift.w, l->shift.n);
+}
+
+rec_status nn_norm_read(bytes_reader *r, nn_norm *l, uint32_t dim, rec_err *err) {
+    rec_status st = nn_norm_init(l, dim, err);
+    if (st) return st;
+    bytes_get_f32s(r, l->gain.w, dim);
+    bytes_get_f32s(r, l->shift.w, dim);
+    if (!r->status && vec_is_finite(l->gain.w, dim) && vec_is_finite(l->shift.w, dim))
+        return REC_OK;
+    nn_norm_clear(l);
+    return rec_corrupt(err, "stored norm: cut short, or a number is not finite");
 }
 
 /* ---- activations ------------------------------------------------------------------------ */

@@ -4,6 +4,8 @@
  *     table      embeddings: rows that a step touches, and no others   table.c
  *     layers     dense, layer norm, activations, unit length           layers.c
  *     softmax    cross-entropy over all classes, or over a sample      softmax.c
+ *     attention  causal self-attention, dropout                        attention.c
+ *     encoder    blocks of attention and feed-forward layers           encoder.c
  *
  * Matrices of activations are row-major float32, one example a row, without gaps. A backward
  * function takes what the forward one took or gave, and the gradient of the loss by its output;
@@ -94,6 +96,8 @@ rec_status nn_dense_init(nn_dense *l, uint32_t n_in, uint32_t n_out, rng *r,
                          rec_err *err);
 void nn_dense_clear(nn_dense *l);
 void nn_dense_forward(const nn_dense *l, const float *x, size_t n, float *y);
+/* The same up to rounding, without la_gemm. Any thread. */
+void nn_dense_forward_alone(const nn_dense *l, const float *x, size_t n, float *y);
 void nn_dense_backward(nn_dense *l, const float *x, const float *dy, size_t n,
                        float *dx); /* dx may be NULL */
 void nn_dense_step(nn_dense *l, const nn_adam *a);
@@ -110,6 +114,8 @@ void nn_norm_clear(nn_norm *l);
 void nn_norm_forward(const nn_norm *l, const float *x, size_t n, float *y);
 void nn_norm_backward(nn_norm *l, const float *x, const float *dy, size_t n, float *dx);
 void nn_norm_step(nn_norm *l, const nn_adam *a);
+void nn_norm_write(const nn_norm *l, bytes_writer *w);
+rec_status nn_norm_read(bytes_reader *r, nn_norm *l, uint32_t dim, rec_err *err);
 
 typedef enum { NN_RELU, NN_GELU, NN_SILU } nn_activation;
 void nn_activate(nn_activation f, const float *x, size_t n, float *y);
@@ -153,5 +159,83 @@ typedef struct nn_sampled_args {
     const float *prior; /* [m] added to the logits of every row; NULL = 0 */
 } nn_sampled_args;
 rec_status nn_sampled_softmax(const nn_sampled_args *a, rec_run *run, rec_err *err);
+
+/* ---- attention.c ----------------------------------------------------------------- */
+
+#define NN_ATTENTION_MAX 512 /* rows of a sequence */
+
+/* x[n] loses each number with the chance `rate`; what stays grows by 1 / (1 - rate). The gradient
+ * passes through the same call. Any thread. */
+void nn_dropout(float *x, size_t n, float rate, uint64_t seed);
+
+typedef struct nn_attention_args {
+    const float *qkv;  /* [n x 3 dim] queries, keys and values side by side */
+    const size_t *ptr; /* [n_seq+1] rows of sequence s: ptr[s] .. ptr[s+1] */
+    size_t n_seq;
+    uint32_t dim, n_heads; /* dim is a multiple of n_heads */
+    float dropout;         /* of the probabilities */
+    uint64_t seed;
+} nn_attention_args;
+/* y[n x dim]. Parallel over sequences. */
+rec_status nn_attention_forward(const nn_attention_args *a, float *y, rec_run *run,
+                                rec_err *err);
+/* dy[n x dim] -> dqkv[n x 3 dim]. Parallel over sequences. */
+rec_status nn_attention_backward(const nn_attention_args *a, const float *dy,
+                                 float *dqkv, rec_run *run, rec_err *err);
+void nn_attention_one(const nn_attention_args *a, size_t seq,
+                      float *y); /* its rows of y; any thread */
+
+/* ---- encoder.c ------------------------------------------------------------------- */
+
+#define NN_MAX_BLOCKS 8
+#define NN_MAX_DIM    1024
+#define NN_MAX_PARAMS (3 + 12 * NN_MAX_BLOCKS)
+
+typedef struct nn_block {
+    nn_dense qkv, mix, up, down;
+    nn_norm first, second;
+} nn_block;
+typedef struct nn_encoder_shape {
+    uint32_t dim, n_heads, n_blocks;
+    uint32_t window; /* rows of the longest sequence */
+} nn_encoder_shape;
+typedef struct nn_encoder {
+    nn_encoder_shape shape;
+    nn_param place; /* [window x dim], counted from the newest row */
+    nn_norm start;
+    nn_block block[NN_MAX_BLOCKS];
+} nn_encoder;
+rec_status nn_encoder_init(nn_encoder *e, const nn_encoder_shape *s, rng *r,
+                           rec_err *err);
+void nn_encoder_clear(nn_encoder *e);
+/* All parameters in one order; returns their number. */
+size_t nn_encoder_params(nn_encoder *e, nn_param *out[NN_MAX_PARAMS]);
+typedef struct nn_batch {
+    const float *x;    /* [ptr[n_seq] x dim] */
+    const size_t *ptr; /* [n_seq+1]; no sequence is longer than the window */
+    size_t n_seq;
+    float dropout;
+    uint64_t seed;
+    bool is_alone; /* no la_gemm, no threads */
+} nn_batch;
+typedef struct nn_tape { /* what a forward pass leaves for the backward one */
+    float *x, *slope;    /* owned */
+    size_t n_rows, cap, cap_slope;
+} nn_tape;
+void nn_tape_clear(nn_tape *t);
+/* *out: [ptr[n_seq] x dim], in the tape. */
+rec_status nn_encoder_forward(const nn_encoder *e, const nn_batch *b, nn_tape *t,
+                              const float **out, rec_run *run, rec_err *err);
+/* After the forward pass of the same batch: dy, dx as the result and x. */
+rec_status nn_encoder_backward(nn_encoder *e, const nn_batch *b, nn_tape *t,
+                               const float *dy, float *dx, rec_run *run, rec_err *err);
+void nn_encoder_step(nn_encoder *e, const nn_adam *a);
+/* x[n x dim], n > 0, one sequence -> out[dim], of its newest row. Any thread. */
+rec_status nn_encode_one(const nn_encoder *e, const float *x, size_t n, float *out,
+                         rec_err *err);
+void nn_encoder_write(const nn_encoder *e, bytes_writer *w);
+rec_status nn_encoder_read(bytes_reader *r, nn_encoder *e,
+                           rec_err *err); /* refuses NaN and infinity */
+size_t nn_encoder_nbyte(const nn_encoder *e);
 
 #endif
