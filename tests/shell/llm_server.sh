@@ -191,6 +191,18 @@ t=$((($(date +%s%N) - t0) / 1000000))
 is "interrupt" "$(cat "$tmp/int")" '*interrupt*'
 [ $t -lt 1000 ] || { echo "the interrupt took $t ms"; bad=1; }
 
+# A turn of a conversation: a model words what was decided, and may add neither titles nor numbers.
+shelf="CREATE TABLE films(film_id INTEGER PRIMARY KEY, title TEXT, genres TEXT);
+  INSERT INTO films VALUES (1,'Casablanca','Drama'),(2,'Alien','Horror'),(3,'Psycho','Horror'),(4,'Ikiru','Drama'),(5,'Solaris','Drama');
+  CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, items=films, item=film_id, title=title, text=title, facets='genres', embedder=lsa(4));
+  SELECT rec_train('about') IS NULL;"
+talk() { echo "$shelf SELECT llm_converse('about', NULL, '', '{\"filters\": {\"genres\": {\"any\": [\"Horror\"]}}${1:-}}') ->> 'reply'"; }
+plain=$(sql good '{}' "$(talk ', "llm": "builtin"')" | tail -1)
+is "turn by rules" "$plain" "Here is what*"
+is "turn in a model's words" "$(sql good '{}' "$(talk)" | tail -1)" "$plain Enjoy!"
+is "turn with a number nobody gave" "$(sql numbers '{}' "$(talk)" | tail -1)" "$plain"
+is "turn that names another title" "$(sql gossip '{}' "$(talk)" | tail -1)" "$plain"
+
 # The key: sent to the server, seen nowhere else, not even when the server repeats it.
 is "key is sent" "$(sql echo '{}' "SELECT llm_complete('x')")" 'key=\*\*\**'
 db=$tmp/file.db sql good '{}' "PRAGMA journal_mode=WAL; CREATE TABLE t AS SELECT llm_complete('x', '{\"in_transaction\":true}') AS a; SELECT * FROM llm_models; SELECT llm_rewrite_request('x')" >/dev/null
