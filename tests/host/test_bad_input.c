@@ -15,7 +15,8 @@ static const char *const algorithms[] = {"popularity",
                                          "graph, factors=8",
                                          "bpr, factors=8, epochs=1",
                                          "lightgcn, factors=8, epochs=1",
-                                         "two_tower, factors=8, epochs=1"};
+                                         "two_tower, factors=8, epochs=1",
+                                         "sequence, factors=8, epochs=1, time=item"};
 #define N_ALGORITHMS (sizeof algorithms / sizeof *algorithms)
 
 static void fill(sqlite3 *db, int n_users, int n_items, int n_rows) {

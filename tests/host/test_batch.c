@@ -61,6 +61,7 @@ static const char *const models[][2] = {
               "feedback=implicit, " COLUMNS},
     {"pairs", "algorithm=bpr, factors=12, epochs=2, " COLUMNS},
     {"nodes", "algorithm=lightgcn, factors=12, epochs=2, " COLUMNS},
+    {"steps", "algorithm=sequence, factors=8, epochs=1, time=stars, " COLUMNS},
     {"towers",
      "algorithm=two_tower, factors=12, epochs=2, text='title, words', " COLUMNS},
     {"found", "algorithm=hybrid, a=imp, b=knn, c=about, d=pop, gate=weighted"},

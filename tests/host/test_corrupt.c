@@ -57,6 +57,9 @@ static const char *const setup =
     "CREATE VIRTUAL TABLE towers USING rec_model(algorithm=two_tower, factors=2, "
     "epochs=2, interactions=ratings, user=user_id, item=movie_id, items=movies, "
     "text='title, overview');"
+    "CREATE VIRTUAL TABLE steps USING rec_model(algorithm=sequence, factors=8, "
+    "heads=1, layers=1, window=3, epochs=1, interactions=ratings, user=user_id, "
+    "item=movie_id, time=rated_at);"
     "CREATE VIRTUAL TABLE about USING rec_model(algorithm=content, embedder='lsa(3)', "
     "items=movies, item=movie_id,"
     " title=title, text='title, overview', facets='genres[|], year', "
@@ -69,6 +72,7 @@ static const char *const setup =
     "user=user_id, item=movie_id, value=rating, feedback=explicit);"
     "CREATE VIRTUAL TABLE reader USING rec_model(algorithm=hybrid, cf=taste, "
     "content=about);"
+    "INSERT INTO steps(steps) VALUES ('train');"
     "INSERT INTO near(near) VALUES ('train'); INSERT INTO ridge(ridge) VALUES "
     "('train');"
     "INSERT INTO pop(pop) VALUES ('train'); INSERT INTO taste(taste) VALUES ('train');"
@@ -80,8 +84,8 @@ static const char *const setup =
     "INSERT INTO reader(reader) VALUES ('train'); INSERT INTO taste(taste) VALUES "
     "('epochs=3')";
 static const char *const models[] = {"pop",   "taste", "stars",  "web",
-                                     "pairs", "waves", "towers", "near",
-                                     "ridge", "about", "reader"};
+                                     "pairs", "waves", "towers", "steps",
+                                     "near",  "ridge", "about",  "reader"};
 static const char *const parts[] = {"model", "popularity", "items", "users"};
 #define N_OF(a) (sizeof(a) / sizeof((a)[0]))
 

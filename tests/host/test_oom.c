@@ -198,6 +198,17 @@ static const char base_tables[] =
     "('integrity-check');"
 
 static const scenario scenarios[] = {
+    {"sequence",
+     "CREATE TABLE walks(user INT, item INT, at INT); CREATE INDEX wu ON walks(user);"
+     "INSERT INTO walks VALUES (1,1,5),(1,2,6),(1,3,7),(2,2,1),(2,3,2),(3,1,3);",
+     "",
+     "CREATE VIRTUAL TABLE s USING rec_model(algorithm=sequence, factors=8, layers=1, "
+     "heads=1, window=3, epochs=1, interactions=walks, time=at);"
+     "INSERT INTO s(s) VALUES ('train'); SELECT item FROM rec_recommend('s', 1, 2);"
+     "SELECT user, item FROM s WHERE k = 2; SELECT * FROM rec_explain('s', 1, 2);"
+     "SELECT item FROM rec_similar('s', 1, 2);"
+     "INSERT INTO s(s) VALUES ('integrity-check'); DROP TABLE s;",
+     "", 0},
     {"index", "", "",
      "CREATE VIRTUAL TABLE v USING rec_index(id INTEGER PRIMARY KEY, e float32[4], tag "
      "TEXT, metric=l2);"
