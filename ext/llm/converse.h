@@ -132,7 +132,7 @@ typedef struct heard { /* what this utterance was, besides what it said */
     uint32_t about;             /* a question about this shown item, or KEYS_NONE */
     int about_facet;            /* ... about this facet of it, or -1 */
     uint32_t chosen;            /* "I'll take the second one", or KEYS_NONE */
-    bool is_help;               /* "what can you do" */
+    bool is_thanks;             /* chitchat that ends things */
     bool is_question_elsewhere; /* about something that was not shown */
 } heard;
 rec_status converse_hear(const converse_args *a, const converse_host *host, talk *t,

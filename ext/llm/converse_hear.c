@@ -358,7 +358,7 @@ static rec_status hear_comparison(hearing *x, bool *is_done) {
                           hearing_has(x, "slightly");
             double far = is_bit ? (max - min) / 4 : INFINITY, step = 1;
             talk_unsay_facet(x->t, f);
-            *is_done = true;
+            *is_done = count_words(x) <= 4; /* else the rest is read, too */
             return says[i].is_less
                        ? hearing_say_range(x, f, middle - far, middle - step,
                                            WEIGHT_DEMAND, talk_new_group(x->t), false)
@@ -419,21 +419,24 @@ static rec_status say_cond(hearing *x, const facet_cond *k) {
 /* Words of talk, not of what is talked about. */
 static bool is_talk_word(const hearing *x, const token *t) {
     static const char *const words[] = {
-        "actually", "afraid",    "answer",     "anything", "bit",       "choose",
-        "close",    "closer",    "definitely", "else",     "evening",   "exactly",
-        "fan",      "feel",      "film",       "films",    "find",      "fits",
-        "genre",    "genres",    "good",       "great",    "guess",     "happy",
-        "hello",    "help",      "idea",       "kind",     "let",       "like",
-        "liked",    "little",    "look",       "looking",  "love",      "made",
-        "matches",  "maybe",     "mentions",   "mind",     "mood",      "movie",
-        "movies",   "need",      "new",        "nice",     "night",     "ok",
-        "option",   "options",   "pick",       "please",   "prefer",    "preferably",
-        "probably", "recommend", "really",     "right",    "say",       "show",
-        "some",     "something", "sort",       "sounds",   "started",   "story",
-        "stuff",    "suggest",   "suits",      "sure",     "surprise",  "tell",
-        "thanks",   "thing",     "things",     "think",    "time",      "tonight",
-        "try",      "want",      "watch",      "wish",     "wonderful", "word",
-        "words",    "yes"};
+        "actually", "afraid",  "another",  "answer",    "anything",   "bit",
+        "cheaper",  "choose",  "close",    "closer",    "definitely", "earlier",
+        "else",     "evening", "exactly",  "fan",       "feel",       "film",
+        "films",    "find",    "first",    "fits",      "genre",      "genres",
+        "good",     "great",   "guess",    "happy",     "hello",      "help",
+        "idea",     "kind",    "kinda",    "last",      "later",      "let",
+        "like",     "liked",   "little",   "longer",    "look",       "looking",
+        "love",     "made",    "matches",  "maybe",     "mentions",   "mind",
+        "modern",   "mood",    "movie",    "movies",    "need",       "new",
+        "newer",    "nice",    "night",    "ok",        "older",      "ones",
+        "option",   "options", "pick",     "please",    "prefer",     "preferably",
+        "probably", "really",  "recent",   "recommend", "right",      "say",
+        "second",   "shorter", "show",     "slightly",  "some",       "something",
+        "sort",     "sounds",  "started",  "story",     "stuff",      "suggest",
+        "suits",    "sure",    "surprise", "tell",      "thanks",     "thing",
+        "things",   "think",   "third",    "time",      "tonight",    "try",
+        "want",     "watch",   "wish",     "wonderful", "word",       "words",
+        "yes"};
     char name[80];
     if (t->is_stop || t->is_number || t->n_text < 3) return true;
     if (text_in_list(words, sizeof words / sizeof words[0], t->text, t->n_text))
@@ -509,7 +512,9 @@ static rec_status hear_request(hearing *x) {
     rec_status s = x->a->config ? rewrite_request(x, &q)
                                 : query_parse(x->text, x->nbyte, x->a->ctx->items,
                                               &x->a->ctx->language, &q, x->err);
+    static const char *const thanks[] = {"thanks", "thank", "bye", "goodbye", "cheers"};
     if (s == REC_OK && q.intent == INTENT_CHITCHAT) x->h->is_chitchat = true;
+    x->h->is_thanks |= x->h->is_chitchat && HAS_ANY(x, thanks);
     if (s == REC_OK && q.intent == INTENT_INFORMATIONAL && !x->answered &&
         is_question(x))
         x->h->is_question_elsewhere = true;

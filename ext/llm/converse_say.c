@@ -150,7 +150,9 @@ static void put_reply(const converse_args *a, const converse_host *host, const t
     if (h->is_question_elsewhere)
         bytes_puts(w, "I can only speak about what I have shown you. ");
     if (h->is_chitchat)
-        bytes_puts(w, "Hello! I help you find something you will like. ");
+        bytes_puts(w, h->is_thanks
+                          ? "You are welcome. "
+                          : "Hello! I help you find something you will like. ");
     if (h->chosen != KEYS_NONE) {
         bytes_puts(w, "Good choice: ");
         put_title(a->ctx->items, h->chosen, w);
