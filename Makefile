@@ -85,10 +85,11 @@ bench-gate: setup ## hybrids with found weights on MovieLens, by what is known o
 	@$(MAKE) --no-print-directory -j2 all
 	@tests/bench/gate.sh
 
-report: setup ## how good the answers are: labelled sentences through the builtin, diversity of lists (films need ../shared/data)
+report: setup ## how good the answers are: labelled sentences through the builtin, diversity of lists, cold items (films need ../shared/data)
 	@$(MAKE) --no-print-directory -j2 all
 	@tests/report/rewrite.sh
 	@tests/report/diversity.sh
+	@tests/report/cold.sh
 	@tests/report/enrich.sh
 	@tests/report/converse.sh
 	@tests/report/production.sh

@@ -354,7 +354,9 @@ static rec_status data_init(als_data *t, als *m, const model_fit_args *a,
         t->item_lambda[i] =
             als_row_lambda(m, t->item_weight + t->item_ptr[i],
                            t->item_ptr[i + 1] - t->item_ptr[i], d->n_users);
-    return als_features_init(&t->features, m, t->item_ptr, a, err);
+    st = als_features_init(&t->features, m, t->item_ptr, a, err);
+    for (size_t i = 0; i < d->n_items; i++) t->item_lambda[i] *= t->features.firmness;
+    return st;
 }
 
 /* ---- training ------------------------------------------------------------------------------------ */
@@ -484,9 +486,8 @@ static rec_status train(als *m, als_data *t, const als_plan *plan,
         run_progress(a->run, "als", (double)e / plan->epochs);
     }
     if (!st && t->features.is_on) {
-        st = als_features_fit(&t->features, m, a->run, err);
         m->features_print = a->data->docs->column_print;
-        if (!st) als_features_fill(&t->features, m);
+        st = als_features_fill(&t->features, m, t->item_ptr, a->run, err);
     }
     return st;
 }

@@ -81,19 +81,21 @@ double als_blocks(const als_task *t, const als_history *h, als_scratch *s, float
 /* als_features.c: guesses at factors from what items are like. */
 typedef struct als_features { /* of a training */
     bool is_on;
-    float strength;
-    mat rows;  /* n_items x (features, and a 1); zero rows: none known */
-    mat known; /* the same, times root */
+    float strength, firmness; /* p, s */
+    mat rows;                 /* n_items x (features, and a 1); zero rows: none known */
+    mat known;                /* the same, times root and reach */
     mat guess; /* n_items x (factors, and the bias), times strength; no rows in the first epoch */
     float *root;    /* owned: [n_items] root of c_i */
+    float *reach;   /* owned: [n_items] g_i */
     float *inverse; /* owned: of the ridge's left side */
 } als_features;
 rec_status als_features_init(als_features *f, const als *m, const size_t *item_ptr,
                              const model_fit_args *a, rec_err *err);
 /* The map, and from it every guess, from the items as they are. */
 rec_status als_features_fit(als_features *f, als *m, rec_run *run, rec_err *err);
-/* Items without training rows get their guess. */
-void als_features_fill(const als_features *f, als *m);
+/* Items without training rows get their guess; from now on the map is for such items. */
+rec_status als_features_fill(als_features *f, als *m, const size_t *item_ptr,
+                             rec_run *run, rec_err *err);
 void als_features_clear(als_features *f);
 rec_status als_extend(rec_model *model, const corpus *docs, const catalog *items,
                       const uint32_t *which, size_t n, rec_err *err);

@@ -382,7 +382,7 @@ static const model_option als_options[] = {
     {"nu", OPT_REAL, 0, 2, "1", NULL, "implicit: penalty grows with (rows + alpha0 others)^nu"},
     {"user_scale", OPT_REAL, 0, 2, NULL, NULL, "implicit: confidences times (rows of the user)^-user_scale; default 0, sparse data .5"},
     {"features", OPT_TEXT, 0, 0, NULL, NULL, "a content model: what its item vectors say of factors draws items with few rows there, and stands in for those without any"},
-    {"features_prior", OPT_REAL, 0, 1, "1", NULL, "features=: how far items with rows are drawn; 0: only those without"},
+    {"features_prior", OPT_REAL, 0, 1000, NULL, NULL, "features=: how far items with rows are drawn; 0: only those without; above 1: that many times the penalty; default: 1 or more, the less data the more"},
     {"item_scale", OPT_REAL, 0, 2, NULL, NULL, "implicit: confidences times (rows of the item)^-item_scale; default 0, sparse data .3"},
 };
 // clang-format on
