@@ -104,7 +104,9 @@ thin() {
   for seed in $(seq 1 "$seeds"); do for share in 10 25 50 100; do
     { cat <<SQL
 DELETE FROM train; DELETE FROM test;
-CREATE TEMP TABLE cut AS SELECT *, (user_id * 40503 + movie_id * 2654435761 + $seed * 97531) % 4294967296 * 1597334677 >> 13 AS draw FROM ratings;
+-- the middle of a square: a draw that is linear in both keys would hold the same pairs of films out together for everybody
+CREATE TEMP TABLE cut AS SELECT user_id, movie_id, rating, rated_at, h * h >> 20 AS draw
+  FROM (SELECT *, (user_id * 2246822519 + movie_id * 2654435761 + $seed * 97531) % 2147483648 AS h FROM ratings);
 INSERT INTO test SELECT user_id, movie_id, 0 FROM cut WHERE draw % 5 = 0 AND rating >= 4;
 INSERT INTO train SELECT user_id, movie_id, rating, rated_at FROM cut WHERE draw % 5 > 0 AND (draw >> 5) % 100 < $share;
 SQL
@@ -124,7 +126,7 @@ CREATE UNIQUE INDEX temp.u_key ON u(how, among, user);
 SELECT b.among AS "%", b.how AS than, count(*) AS users, round(avg(b.value), 4) AS plain, round(avg(a.value), 4) AS features,
     round(avg(a.value - b.value), 4) AS "+", round(1.96 * sqrt((avg((a.value - b.value) * (a.value - b.value)) - avg(a.value - b.value) * avg(a.value - b.value)) / count(*)), 4) AS "+-"
   FROM u AS b JOIN u AS a ON a.how = 'features' AND a.among = b.among AND a.user = b.user WHERE b.how <> 'features'
-  GROUP BY 1, 2 ORDER BY CAST(b.among AS INTEGER), 2 <> 'plain usual', 2;
+  GROUP BY 1, 2 ORDER BY CAST(b.among AS INTEGER), b.how <> 'plain usual', b.how;
 SQL
 }
 
