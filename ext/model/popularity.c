@@ -152,7 +152,7 @@ static rec_status popularity_similar(const rec_model *m, uint32_t item, float *o
     for (size_t i = 0; i < self(m)->n_items; i++) out[i] = 0;
     return rec_fail(
         err, REC_RANGE,
-        "popularity does not know which items are alike; als and content do");
+        "popularity does not know which items are alike; every other algorithm does");
 }
 
 static rec_status popularity_explain(const rec_model *m, const model_query *q,

@@ -107,6 +107,8 @@ typedef struct sq_args {
 } sq_args;
 /* argv[3..]: `name = value` is an option, anything else a column. Balanced brackets and quotes. */
 rec_status sq_args_parse(int argc, const char *const *argv, sq_args *out, rec_err *err);
+/* REC_RANGE where argument i is an option that an earlier argument names, too. */
+rec_status sq_args_once(const sq_args *args, size_t i, rec_err *err);
 void sq_args_clear(sq_args *a);
 /* One SQL identifier at *s (bare, "..", `..`, [..]) -> owned text; *s moves on. NULL if none. */
 char *sq_identifier(const char **s, rec_err *err);

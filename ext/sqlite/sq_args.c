@@ -155,6 +155,14 @@ rec_status sq_args_parse(int argc, const char *const *argv, sq_args *out,
     return s;
 }
 
+rec_status sq_args_once(const sq_args *args, size_t i, rec_err *err) {
+    const char *name = args->a[i].name;
+    for (size_t j = 0; name && j < i; j++)
+        if (args->a[j].name && sqlite3_stricmp(args->a[j].name, name) == 0)
+            return rec_fail(err, REC_RANGE, "option %.60s is given twice", name);
+    return REC_OK;
+}
+
 void sq_args_clear(sq_args *a) {
     for (size_t i = 0; i < a->n; i++) {
         rec_free(a->a[i].name);

@@ -200,9 +200,11 @@ rec_status sq_index_def_number(const char *name, const char *value, uint32_t *ou
     const char *p = value;
     while (*p >= '0' && *p <= '9' && x <= UINT32_MAX)
         x = x * 10 + (uint64_t)(*p++ - '0');
-    if (p == value || *p != 0 || x == 0 || x > UINT32_MAX)
+    unsigned least = strcmp(name, "seed") == 0 ? 0 : 1;
+    if (p == value || *p != 0 || x < least || x > UINT32_MAX)
         return rec_fail(err, REC_RANGE,
-                        "%s=%s is not allowed, use a whole number from 1", name, value);
+                        "%s=%s is not allowed, use a whole number from %u", name, value,
+                        least);
     *out = (uint32_t)x;
     return REC_OK;
 }
@@ -242,9 +244,7 @@ static rec_status set_option(sq_index_def *d, const sq_arg *a, bool *has_metric,
                         d->what, a->name, ops->name, names);
     }
     if (strcmp(a->name, "codes") == 0) return set_codes(d, a->value, err);
-    bool is_zero_seed = strcmp(a->name, "seed") == 0 && strcmp(a->value, "0") == 0;
-    if (!is_zero_seed &&
-        sq_index_def_number(a->name, a->value, &number, &inner) != REC_OK)
+    if (sq_index_def_number(a->name, a->value, &number, &inner) != REC_OK)
         return rec_fail(err, REC_RANGE, "%s: %s", d->what, inner.msg);
     if (strcmp(a->name, "m") == 0) d->cfg.m = number;
     if (strcmp(a->name, "ef_construction") == 0) d->cfg.ef_construction = number;

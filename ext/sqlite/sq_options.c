@@ -410,14 +410,6 @@ static rec_status find_algorithm(const sq_args *args, sq_model_cfg *cfg, rec_err
     return rec_fail(err, REC_RANGE, "algorithm= is missing; allowed: %s", names);
 }
 
-static rec_status refuse_twice(const sq_args *args, size_t i, rec_err *err) {
-    for (size_t j = 0; j < i; j++)
-        if (args->a[j].name && sqlite3_stricmp(args->a[j].name, args->a[i].name) == 0)
-            return rec_fail(err, REC_RANGE, "option %.60s is given twice",
-                            args->a[i].name);
-    return REC_OK;
-}
-
 static rec_status parse(const sq_args *args, sq_model_cfg *cfg, rec_err *err) {
     rec_status s = find_algorithm(args, cfg, err);
     if (s != REC_OK) return s;
@@ -430,7 +422,7 @@ static rec_status parse(const sq_args *args, sq_model_cfg *cfg, rec_err *err) {
                 "'%.60s' is no option; a rec_model has no columns of its own, only "
                 "name=value",
                 a->value);
-        s = refuse_twice(args, i, err);
+        s = sq_args_once(args, i, err);
         if (s == REC_OK && *a->value) s = set_option(cfg, a->name, a->value, err);
     }
     return s == REC_OK ? finish(cfg, err) : s;

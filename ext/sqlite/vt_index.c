@@ -60,6 +60,9 @@ static rec_status init_table(sqlite3 *db, sq_conn *c, const char *const *argv, i
     vt->schema = rec_strdup(argv[1]);
     if (vt->schema == NULL) return rec_nomem(err);
     rec_status s = sq_args_parse(argc, argv, &args, &inner);
+    for (size_t i = 0; is_create && i < args.n && s == REC_OK; i++)
+        s = sq_args_once(&args, i, &inner);
+    if (s != REC_OK) sq_args_clear(&args);
     if (s != REC_OK)
         return s == REC_NOMEM
                    ? rec_nomem(err)

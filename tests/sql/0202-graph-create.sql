@@ -22,6 +22,8 @@ CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, metric=hamming);
 CREATE VIRTUAL TABLE e USING rec_index(v bit[8], kind=hnsw, metric=l2);
 CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, colour=red);
 CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, m=8, M=16);
+CREATE VIRTUAL TABLE e USING rec_index(v float32[3], kind=hnsw, seed=-1);
 CREATE VIRTUAL TABLE e USING rec_index(id INTEGER PRIMARY KEY, kind=hnsw);
 CREATE VIRTUAL TABLE e USING rec_index(v float32[16385], kind=hnsw);
 CREATE VIRTUAL TABLE e USING rec_index(v float32[3], ef INTEGER, kind=hnsw);
