@@ -17,10 +17,11 @@ SELECT rec_train('top') -> '$.seconds.fit';
 SELECT rec_train('constant');
 SELECT rec_train('learned');
 SELECT metric, value FROM learned_log;
-INSERT INTO list SELECT :round, 'taste', user, item, rank FROM taste WHERE k = 10 AND seen = 0;
-INSERT INTO list SELECT :round, 'near', user, item, rank FROM near WHERE k = 10 AND seen = 0;
-INSERT INTO list SELECT :round, 'about', user, item, rank FROM about WHERE k = 10 AND seen = 0;
-INSERT INTO list SELECT :round, 'top', user, item, rank FROM top WHERE k = 10 AND seen = 0;
+INSERT INTO named SELECT :round, 'taste', user, item, rank, score FROM taste WHERE k = 60 AND seen = 0;
+INSERT INTO named SELECT :round, 'near', user, item, rank, score FROM near WHERE k = 60 AND seen = 0;
+INSERT INTO named SELECT :round, 'about', user, item, rank, score FROM about WHERE k = 60 AND seen = 0;
+INSERT INTO named SELECT :round, 'top', user, item, rank, score FROM top WHERE k = 60 AND seen = 0;
+INSERT INTO list SELECT :round, model, user_id, movie_id, rank FROM named WHERE round = :round AND rank <= 10;
 INSERT INTO list SELECT :round, 'constant', user, item, rank FROM constant WHERE k = 10 AND seen = 0;
 INSERT INTO list SELECT :round, 'learned', user, item, rank FROM learned WHERE k = 10 AND seen = 0;
 INSERT INTO leaning SELECT :round, c.user_id, c.n, avg(h.gate) FROM class AS c CROSS JOIN rec_hybrid('learned', c.user_id, NULL, 10) AS h
