@@ -294,7 +294,7 @@ static const model_option sequence_options[] = {
     {"rate", OPT_REAL, 1e-6, 1, ".001", NULL, "learning rate of Adam"},
     {"batch", OPT_INT, 1, 2048, "128", NULL, "histories in a step, at most"},
     {"epochs", OPT_INT, 1, 10000, "60", NULL, "passes over the histories, at most"},
-    {"patience", OPT_INT, 1, 10000, "4", NULL, "epochs without a better NDCG@10 before training stops"},
+    {"patience", OPT_INT, 1, 10000, "4", NULL, "epochs without a better NDCG@100 before training stops"},
     {"validation", OPT_REAL, 0, 1, ".1", NULL, "share of the users whose newest item tells when to stop, and is not learned"},
 };
 static const model_tune sequence_tune[] = {

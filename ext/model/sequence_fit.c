@@ -13,9 +13,11 @@
  * a time, so that memory stays bounded; all products go through la_gemm.
  *
  * Stopping. A share of the users with three likes or more keeps its newest like back. After each epoch
- * all items but the history are ranked for them, with ties counted against the model, and NDCG@10 is
- * logged. Training stops when it has not risen for `patience` epochs, and the best epoch is what is
- * kept. With fewer than FIT_LEAST_ASKED such users nothing is kept back, and all epochs are made.
+ * all items but the history are ranked for them, with ties counted against the model, and NDCG@100 is
+ * logged; at 10 it would be 0 for the first epochs of a sparse table. Training stops when it has not risen
+ * for `patience` epochs, but not within the first FIT_LEAST_STEPS steps, and the best epoch is what is kept.
+ * Few users tell little: the share grows, to a half at most, where it would give fewer than
+ * FIT_ENOUGH_ASKED. With fewer than FIT_LEAST_ASKED nothing is kept back, and all epochs are made.
  *
  * A loss that is not a number ends training: the best epoch is kept if there was one, otherwise the
  * error says what to do. A warm start takes vectors and layers of a previous model of the same shape, and
@@ -31,17 +33,19 @@
 
 #include <math.h>
 
-#define FIT_DEVIATION   .02
-#define FIT_LOGITS      ((size_t)4 << 20) /* made at once */
-#define FIT_LEAST_ROWS  16
-#define FIT_MOST_ASKED  10000 /* users of the validation */
-#define FIT_LEAST_ASKED 32
-#define FIT_ASKED_AT    256 /* users that are ranked at once */
-#define FIT_ASKED_CUT   10
-#define FIT_WARM_EPOCHS .2
-#define FIT_RAMP_STEPS  20
-#define FIT_EPOCH_STEPS 16 /* few histories still make so many steps an epoch, */
-#define FIT_LEAST_BATCH 4  /* down to so many histories a step */
+#define FIT_DEVIATION    .02
+#define FIT_LOGITS       ((size_t)4 << 20) /* made at once */
+#define FIT_LEAST_ROWS   16
+#define FIT_MOST_ASKED   10000 /* users of the validation */
+#define FIT_LEAST_ASKED  32
+#define FIT_ASKED_AT     256 /* users that are ranked at once */
+#define FIT_ASKED_CUT    100
+#define FIT_LEAST_STEPS  800
+#define FIT_ENOUGH_ASKED 500
+#define FIT_WARM_EPOCHS  .2
+#define FIT_RAMP_STEPS   20
+#define FIT_EPOCH_STEPS  16 /* few histories still make so many steps an epoch, */
+#define FIT_LEAST_BATCH  4  /* down to so many histories a step */
 
 typedef struct piece { /* item[from .. from + n] of the lines: n inputs, n targets */
     size_t from, n;
@@ -127,15 +131,29 @@ static bool is_asked(const fitter *f, uint32_t user, double share) {
     return n_likes(f, user) >= 3 && (double)(x >> 11) * 0x1p-53 < share;
 }
 
-static rec_status choose_asked(fitter *f, rec_err *err) {
-    double share = opt_num(f->a->options, "validation");
-    uint32_t n_users = f->a->data->n_users;
+static size_t count_asked(const fitter *f, double share) {
     size_t n = 0;
-    for (uint32_t u = 0; u < n_users; u++) n += is_asked(f, u, share);
-    if (n > FIT_MOST_ASKED && share < 1) share *= (double)FIT_MOST_ASKED / (double)n;
+    for (uint32_t u = 0; u < f->a->data->n_users; u++) n += is_asked(f, u, share);
+    return n;
+}
+
+/* The share that the option asks for, within what tells enough and costs little. */
+static double share_asked(const fitter *f) {
+    double share = opt_num(f->a->options, "validation");
+    size_t n = count_asked(f, share);
+    if (n > FIT_MOST_ASKED && share < 1)
+        return share * (double)FIT_MOST_ASKED / (double)n;
+    if (n >= FIT_ENOUGH_ASKED || !(share > 0) || share >= .5) return share;
+    double all = (double)count_asked(f, 1) + 1;
+    return fmax(share, fmin(.5, FIT_ENOUGH_ASKED / all));
+}
+
+static rec_status choose_asked(fitter *f, rec_err *err) {
+    double share = share_asked(f);
+    size_t n = count_asked(f, share);
     f->asked = rec_array(n, sizeof *f->asked);
     if (!f->asked) return rec_nomem(err);
-    for (uint32_t u = 0; n >= FIT_LEAST_ASKED && u < n_users; u++)
+    for (uint32_t u = 0; n >= FIT_LEAST_ASKED && u < f->a->data->n_users; u++)
         if (is_asked(f, u, share)) f->asked[f->n_asked++] = u;
     return REC_OK;
 }
@@ -451,12 +469,13 @@ static rec_status train_epochs(fitter *f, rec_err *err) {
         rec_log_row row = {.phase = "sequence",
                            .epoch = e,
                            .loss = loss,
-                           .metric = f->n_asked ? "ndcg@10" : NULL,
+                           .metric = f->n_asked ? "ndcg@100" : NULL,
                            .value = ndcg,
                            .seconds = rec_seconds() - start};
         run_log(f->a->run, &row);
         run_progress(f->a->run, "sequence", (double)e / epochs);
-        if (f->n_asked && e - f->best_epoch >= patience) break;
+        if (f->n_asked && e - f->best_epoch >= patience && f->step >= FIT_LEAST_STEPS)
+            break;
     }
     restore_best(f);
     return st;

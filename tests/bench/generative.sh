@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 data=${BENCH_BEAUTY:-../shared/data/beauty/Beauty.txt}
 bench=build/release/bench/generative
 [ -f "$data" ] || { echo "no $data: nothing measured"; exit 0; }
-make --no-print-directory -s -j2 $bench
+make --no-print-directory -s -j2 $bench >&2
 
 # case | algorithm and options | published Recall@10 / NDCG@10 | goal
 cases=$(cat <<'TABLE'
