@@ -4,6 +4,7 @@
  *     secret     keys by the name of an environment variable                 secret.c
  *     http       the only user of libcurl: one POST with every bound         http.c
  *     registry   llm_models of one connection, answers kept, usage, limits   registry.c
+ *     cache      answers that were paid for                                  cache.c
  *     protocol   wire formats: what is sent, what comes back                 protocol.c
  *     provider   the one way to ask: one prompt or many                      provider.c
  *     prompt     request bodies; untrusted text is data                      prompt.c
@@ -167,6 +168,7 @@ typedef enum {
     PROTOCOL_RANK,
     PROTOCOL_EMBED
 } protocol_kind;
+typedef struct llm_cache llm_cache;
 typedef struct llm_session llm_session;
 llm_session *llm_session_new(void);
 void llm_session_free(llm_session *s);
@@ -243,6 +245,30 @@ typedef struct llm_answer { /* borrowed */
 } llm_answer;
 void llm_cache_put(llm_session *s, const llm_answer *a);
 void llm_cache_reject(llm_session *s, const char *key, size_t nbyte);
+
+/* The same kept beyond the connection by whoever can: SQL, a table that the user has named. Failures to do so
+ * are nobody's concern. */
+typedef struct llm_store {
+    void *ctx;
+    char *(*get)(void *ctx, const char *key, size_t nbyte,
+                 double *age); /* owned, or NULL; age in seconds */
+    void (*put)(void *ctx, const llm_answer *a);
+    void (*drop)(void *ctx, const char *key, size_t nbyte);
+} llm_store;
+void llm_cache_set_store(llm_session *s, const llm_store *store); /* NULL: none */
+void llm_cache_set_ttl(llm_session *s, int64_t seconds);          /* 0: no end */
+typedef struct llm_cache_row {
+    const char *function, *model, *status; /* answer, failure, rejected */
+    size_t nbyte;
+    double age;
+    int64_t hits;
+} llm_cache_row;
+/* The i-th place of LLM_CACHE_ROWS; false: it is empty. */
+bool llm_cache_at(llm_session *s, size_t i, llm_cache_row *out);
+void llm_cache_forget(llm_session *s, size_t i);
+llm_cache *llm_cache_new(void);
+void llm_cache_free(llm_cache *c);
+llm_cache *llm_session_cache(llm_session *s);
 
 /* ---- prompt.c: what a model is shown --------------------------------------------------------------- */
 

@@ -1,8 +1,8 @@
-/* registry.c - what one connection knows about models: rows, limits, usage, answers.
+/* registry.c - what one connection knows about models: rows, limits, usage.
  *
  *     llm_models   rows --- choose ---> provider.c
  *     llm_usage    ring of the last LLM_USAGE_ROWS calls
- *     cache        request text -> answer, or failure for a few seconds
+ *     llm_cache    answers kept                                      cache.c
  *
  * Everything lives in memory and ends with the connection. Nothing comes from a table of the database file:
  * a file that somebody sends must not be able to choose where a key goes. With no row inserted, the
@@ -18,10 +18,6 @@
  *     connection no other host gets it.
  * R2. Calls and tokens are counted before and after every request; a limit that is reached is an error,
  *     not a fallback: a bill must not grow because nobody looked.
- * R3. The cache compares whole requests, not hashes of them: rows of strangers are part of a request.
- * R4. A failure, and an answer that the caller rejected, is forgotten after LLM_MEMO_SECONDS. Within that
- *     time it stands, so that an expression which SQLite evaluates twice costs one call and gives one
- *     answer.
  */
 #include "llm.h"
 
@@ -46,15 +42,6 @@ typedef struct usage_entry {
     char function[24], model[80], status[12];
 } usage_entry;
 
-typedef struct cache_entry {
-    char *key, *text; /* owned */
-    size_t n_key, n_text;
-    rec_status failure; /* REC_OK: text is an answer; else it is the message */
-    bool is_rejected;
-    double at;
-    uint64_t used;
-} cache_entry;
-
 struct llm_session {
     config_row *row[LLM_MAX_CONFIGS];
     size_t n_row;
@@ -70,9 +57,7 @@ struct llm_session {
     size_t n_usage; /* ever */
     int64_t n_calls, n_tokens;
     int64_t began_calls, began_tokens; /* those when a function of SQL began */
-    cache_entry cache[LLM_CACHE_ROWS];
-    size_t cache_nbyte;
-    uint64_t clock;
+    llm_cache *cache;
 };
 
 static void config_clear(llm_config *c) {
@@ -81,14 +66,13 @@ static void config_clear(llm_config *c) {
     *c = (llm_config){0};
 }
 
-static void cache_clear(llm_session *s, cache_entry *e) {
-    s->cache_nbyte -= e->n_key + e->n_text;
-    rec_free(e->key), rec_free(e->text);
-    *e = (cache_entry){0};
-}
-
 llm_session *llm_session_new(void) {
-    return rec_zeros(1, sizeof(llm_session));
+    llm_session *s = rec_zeros(1, sizeof *s);
+    if (!s) return NULL;
+    s->cache = llm_cache_new();
+    if (s->cache) return s;
+    rec_free(s);
+    return NULL;
 }
 
 void llm_session_free(llm_session *s) {
@@ -100,7 +84,7 @@ void llm_session_free(llm_session *s) {
     for (size_t i = 0; i < s->n_binding; i++)
         rec_free(s->binding[i].key_env), rec_free(s->binding[i].host);
     rec_free(s->binding);
-    for (size_t i = 0; i < LLM_CACHE_ROWS; i++) cache_clear(s, &s->cache[i]);
+    llm_cache_free(s->cache);
     http_free(s->http);
     rec_free(s);
 }
@@ -113,6 +97,9 @@ void llm_session_set_in_write(llm_session *s, bool (*fn)(void *), void *ctx) {
 }
 void llm_session_request(const llm_session *s, http_request *q) {
     q->interrupted = s->interrupted, q->ctx = s->interrupted_ctx;
+}
+llm_cache *llm_session_cache(llm_session *s) {
+    return s->cache;
 }
 http *llm_session_http(llm_session *s) {
     if (!s->http) s->http = http_new();
@@ -584,74 +571,4 @@ llm_usage_row llm_usage_at(const llm_session *s, size_t i) {
     llm_usage_row row = u->row;
     row.function = u->function, row.model = u->model, row.status = u->status;
     return row;
-}
-
-/* ---- answers ------------------------------------------------------------------------------------------- */
-
-static cache_entry *cache_find(llm_session *s, const char *key, size_t nbyte) {
-    for (size_t i = 0; i < LLM_CACHE_ROWS; i++) {
-        cache_entry *e = &s->cache[i];
-        if (e->key && e->n_key == nbyte && memcmp(e->key, key, nbyte) == 0)
-            return e; /* R3 */
-    }
-    return NULL;
-}
-
-bool llm_cache_get(llm_session *s, const char *key, size_t nbyte, llm_cached *out) {
-    *out = (llm_cached){0};
-    cache_entry *e = cache_find(s, key, nbyte);
-    if (!e) return false;
-    out->is_fresh = rec_seconds() - e->at < LLM_MEMO_SECONDS;
-    if (!out->is_fresh && (e->failure || e->is_rejected)) { /* R4 */
-        cache_clear(s, e);
-        return false;
-    }
-    e->used = ++s->clock;
-    out->text = e->text;
-    out->failure = e->failure;
-    return true;
-}
-
-/* A free place, making room by what was used longest ago. */
-static cache_entry *cache_place(llm_session *s, size_t need) {
-    for (;;) {
-        cache_entry *oldest = &s->cache[0], *empty = NULL;
-        for (size_t i = 0; i < LLM_CACHE_ROWS; i++) {
-            cache_entry *e = &s->cache[i];
-            if (!e->key)
-                empty = e;
-            else if (!oldest->key || e->used < oldest->used)
-                oldest = e;
-        }
-        if (empty && s->cache_nbyte + need <= LLM_CACHE_BYTES) return empty;
-        if (!oldest->key) return empty; /* nothing left to drop */
-        cache_clear(s, oldest);
-    }
-}
-
-/* A cache may forget: running out of memory here is no error. */
-void llm_cache_put(llm_session *s, const llm_answer *a) {
-    size_t n_text = a->text ? strlen(a->text) : 0;
-    if (a->n_key + n_text > LLM_CACHE_BYTES / 4) return;
-    cache_entry *e = cache_find(s, a->key, a->n_key);
-    if (e) cache_clear(s, e);
-    char *k = rec_strndup(a->key, a->n_key), *t = a->text ? rec_strdup(a->text) : NULL;
-    if (!k || (a->text && !t)) {
-        rec_free(k), rec_free(t);
-        return;
-    }
-    e = cache_place(s, a->n_key + n_text);
-    *e = (cache_entry){.key = k,
-                       .text = t,
-                       .n_key = a->n_key,
-                       .n_text = n_text,
-                       .at = rec_seconds(),
-                       .used = ++s->clock,
-                       .failure = a->failure};
-    s->cache_nbyte += a->n_key + n_text;
-}
-
-void llm_cache_reject(llm_session *s, const char *key, size_t nbyte) {
-    cache_entry *e = cache_find(s, key, nbyte);
-    if (e) e->is_rejected = true;
 }

@@ -742,6 +742,7 @@ int vt_index_register(sq_conn *c);
 int vt_model_register(sq_conn *c);
 int vt_llm_register(
     sq_conn *c); /* llm_models (writable) and other non-function tables */
+int vt_llm_cache_register(sq_conn *c);
 
 #include "sq_embed.h"
 

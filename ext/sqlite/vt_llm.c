@@ -383,6 +383,6 @@ int vt_llm_register(sq_conn *c) {
         sqlite3_create_module_v2(c->db, "llm_models", &models_module, c, sq_conn_unref);
     if (rc != SQLITE_OK) return rc;
     sq_conn_ref(c);
-    return sqlite3_create_module_v2(c->db, "llm_usage", &usage_module, c,
-                                    sq_conn_unref);
+    rc = sqlite3_create_module_v2(c->db, "llm_usage", &usage_module, c, sq_conn_unref);
+    return rc != SQLITE_OK ? rc : vt_llm_cache_register(c);
 }

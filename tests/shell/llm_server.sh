@@ -122,6 +122,20 @@ is "llm_embed" "$(as embeddings good '{}' "SELECT rec_vector_json(llm_embed('rob
 is "llm_embed, kept" "$(as embeddings good '{}' "SELECT llm_embed('a') = llm_embed('a'), (SELECT count(*) FROM llm_usage)")" '1|1'
 is "llm_embed 401" "$(as embeddings unauthorized '{}' "SELECT llm_embed('a')")" '*HTTP 401*'
 
+# Answers kept in a table: another connection pays nothing, what is rejected or has failed never gets there, ttl ends it,
+# and a table that is gone costs a call, not a statement.
+kept() { db=$tmp/kept.db sql "$1" '{}' "INSERT INTO llm_cache(llm_cache) VALUES ('table=answers'); $2"; }
+is "a table" "$(kept good "SELECT llm_rewrite('kept') ->> 'status'; SELECT function, model, length(answer) > 50 FROM answers")" $'llm\nllm_rewrite|fake-model|1'
+n=$(count good)
+is "a table, again" "$(kept good "SELECT llm_rewrite('kept') ->> 'status'; SELECT status, hits FROM llm_cache")" $'cache\nanswer|1'
+is "nothing was asked" "$(count good)" "$n"
+is "ttl" "$(kept good "UPDATE answers SET created = created - 100; INSERT INTO llm_cache(llm_cache) VALUES ('ttl=50'); SELECT llm_rewrite('kept') ->> 'status'; SELECT count(*) FROM answers")" $'llm\n1'
+is "rejected" "$(kept garbage "SELECT llm_rewrite('bad') ->> 'status'; SELECT count(*), (SELECT status FROM llm_cache) FROM answers")" $'fallback\n1|rejected'
+is "failed" "$(kept toolarge "SELECT llm_rewrite('worse') ->> 'status'; SELECT count(*) FROM answers")" $'fallback\n1'
+is "rolled back" "$(kept good "BEGIN; DELETE FROM answers; SELECT llm_complete('r', '{\"in_transaction\":true}'); SELECT count(*) FROM answers; ROLLBACK; SELECT count(*) FROM answers; SELECT count(*) FROM llm_cache")" $'You said: r\n1\n1\n1'
+is "dropped" "$(kept good "DROP TABLE answers; SELECT llm_complete('d'); SELECT count(*) FROM llm_cache")" $'You said: d\n1'
+is "not named, not read" "$(db=$tmp/kept.db sql good '{}' "CREATE TABLE answers(request, answer); SELECT llm_rewrite('kept') ->> 'status'")" 'llm'
+
 # A context that is too small: the window is asked again with shorter fields.
 long="(SELECT json_group_array(json_object('id', value, 'title', 'Film ' || value, 'overview', printf('%.*c', 900, 'x'), 'relevance', value)) FROM json_each('[1,2,3,4,5,6,7,8]'))"
 is "context" "$(sql context '{}' "SELECT group_concat(id, ' '), max(status) FROM (SELECT * FROM llm_rerank('x', $long) ORDER BY rank LIMIT 3); SELECT group_concat(http) FROM llm_usage")" $'8 7 6|llm\n400,200'
@@ -206,7 +220,7 @@ is "turn that names another title" "$(sql gossip '{}' "$(talk)" | tail -1)" "$pl
 # The key: sent to the server, seen nowhere else, not even when the server repeats it.
 is "key is sent" "$(sql echo '{}' "SELECT llm_complete('x')")" 'key=\*\*\**'
 db=$tmp/file.db sql good '{}' "PRAGMA journal_mode=WAL; CREATE TABLE t AS SELECT llm_complete('x', '{\"in_transaction\":true}') AS a; SELECT * FROM llm_models; SELECT llm_rewrite_request('x')" >/dev/null
-cat "$tmp"/file.db* >>"$tmp/all"
+cat "$tmp"/file.db* "$tmp"/kept.db* >>"$tmp/all"
 if grep -qa "$canary" "$tmp/all"; then echo "the key came out"; grep -a "$canary" "$tmp/all" | head -3; bad=1; fi
 
 [ $bad = 0 ] && echo "every case as expected"
