@@ -134,14 +134,14 @@ SQL
 lsa() {
   sqlite3 -batch -init /dev/null -cmd '.load build/rec' "$tmp/words.db" <<SQL
 PRAGMA journal_mode=off;
-DROP TABLE IF EXISTS doc;
+DROP TABLE IF EXISTS words; DROP TABLE IF EXISTS doc;
 CREATE TABLE doc(id INTEGER PRIMARY KEY, body TEXT);
 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1),
   w(j) AS (SELECT 0 UNION ALL SELECT j + 1 FROM w WHERE j < 99)
 INSERT INTO doc SELECT i, (SELECT group_concat('w' || iif(j % 2, (i % 50) * 400 + (d % 20) * (d / 20 % 20), (d % 141) * (d / 141 % 141)), ' ')
   FROM (SELECT j, (i * 2654435761 + j * 40503) % 4294967296 * 1597334677 % 4294967296 >> 8 AS d FROM w)) FROM n;
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING rec_model(algorithm=content, embedder='lsa(256)', items=doc, item=id, text=body, threads=2);
-.print LSA of $1 items of 100 words, 256 dimensions, 2 threads:
+CREATE VIRTUAL TABLE words USING rec_model(algorithm=content, embedder='lsa(256)', items=doc, item=id, text=body);
+.print LSA of $1 items of 100 words, 256 dimensions:
 .timer on
 SELECT rec_train('words') ->> 'items' AS items;
 SQL
