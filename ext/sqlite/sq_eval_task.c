@@ -362,7 +362,8 @@ static_assert(sizeof by_users / sizeof *by_users < EVAL_MAX_GROUPS, "see sq_eval
 #define SECONDS_A_DAY 86400
 
 const char *eval_group_name(const eval_task *t, size_t group) {
-    return (t->options->bucket == BUCKET_AGE ? by_days : by_users)[group - 1].name;
+    if (t->options->bucket == BUCKET_AGE) return by_days[group - 1].name;
+    return by_users[group - 1].name;
 }
 
 /* Days from the first training row of each item to the newest of all; -1: nobody had it. */
