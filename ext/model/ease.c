@@ -26,6 +26,8 @@
 #define EASE_MIN_NEIGHBOURS 1
 #define EASE_MAX_NEIGHBOURS 2000
 #define EASE_MAX_HISTORY    1000000
+#define EASE_MIN_RIDGE \
+    1e-5f /* of the largest diagonal: a smaller one is lost in float32 */
 
 typedef enum { FORM_AUTO, FORM_SPARSE, FORM_DENSE } ease_form;
 
@@ -60,6 +62,14 @@ static void weigh(ease_job *job) {
     }
 }
 
+/* Values of 1e15 beside ones of 1 make a Gram matrix that lambda alone does not hold regular. */
+static float ridge(const ease_job *job) {
+    float most = 0, lambda = (float)opt_num(job->options, "lambda");
+    for (size_t i = 0; i < job->data.n_items; i++)
+        if (job->diagonal[i] > most) most = job->diagonal[i];
+    return lambda > most * EASE_MIN_RIDGE ? lambda : most * EASE_MIN_RIDGE;
+}
+
 /* dense or sparse; refuses what does not fit before anything is computed. */
 static rec_status choose_form(const model_fit_args *a, ease_form *form, rec_err *err) {
     double most = opt_num(a->options, "max_bytes"),
@@ -91,7 +101,7 @@ static rec_status job_init(ease_job *job, const model_fit_args *a, rec_err *err)
         !job->target)
         return rec_nomem(err);
     weigh(job);
-    job->lambda = (float)opt_num(a->options, "lambda");
+    job->lambda = ridge(job);
     return links_init(&m->rows, d->n_items, d->n_items, err);
 }
 

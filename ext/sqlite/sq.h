@@ -95,6 +95,8 @@ rec_status sq_vector_from_bytes(vec_type t, const void *p, size_t nbyte,
                                 const char *what, float **out, uint32_t *dim,
                                 rec_err *err);
 
+#define SQ_MAX_K 9e15 /* a larger k of a query asks for all rows, as this one does */
+
 /* ---- sq_args.c ---------------------------------------------------------------------------------- */
 
 typedef struct sq_arg {

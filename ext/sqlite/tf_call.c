@@ -16,6 +16,8 @@
  */
 #include "tf.h"
 
+#include <math.h>
+
 static const char *const type_names[] = {"an integer", "a real number", "text",
                                          "a BLOB", "NULL"};
 
@@ -102,14 +104,14 @@ rec_status tf_k(const char *function, sqlite3_value *v, int64_t *out, rec_err *e
     int type = sqlite3_value_numeric_type(v); /* '10' is 10 */
     double r =
         type == SQLITE_INTEGER || type == SQLITE_FLOAT ? sqlite3_value_double(v) : -1;
-    if (r < 0 || r > 9e15 || r != (double)(int64_t)r) {
+    if (r < 0 || r != floor(r)) {
         bool is_blob = sqlite3_value_type(v) == SQLITE_BLOB;
         const char *text = is_blob ? "a BLOB" : (const char *)sqlite3_value_text(v);
         return rec_fail(err, REC_RANGE,
                         "%s: k is %.40s, expected a whole number from 0", function,
                         text ? text : "NULL");
     }
-    *out = (int64_t)r;
+    *out = r < SQ_MAX_K ? (int64_t)r : (int64_t)SQ_MAX_K;
     return REC_OK;
 }
 

@@ -119,13 +119,13 @@ static rec_status read_k(model_cursor *c, sqlite3_value *v, rec_err *err) {
     int type = sqlite3_value_numeric_type(v);
     double x = sqlite3_value_double(v);
     bool is_number = type == SQLITE_INTEGER || type == SQLITE_FLOAT;
-    if (!is_number || x < 0 || x != floor(x) || x > 9e15) {
+    if (!is_number || x < 0 || x != floor(x)) {
         const char *text = (const char *)sqlite3_value_text(v);
         return rec_fail(err, REC_RANGE,
                         "rec_model(%s): k is %.40s, expected a whole number from 0",
                         table_of(c)->table.name, text ? text : "NULL");
     }
-    c->k = (int64_t)x;
+    c->k = x < SQ_MAX_K ? (int64_t)x : (int64_t)SQ_MAX_K;
     return REC_OK;
 }
 

@@ -22,6 +22,8 @@ SELECT rec_similarity(NULL, 1, 1);
 SELECT rec_reason(1.5, 1, 1);
 -- k.
 SELECT * FROM rec_recommend('taste', 1, -1);
+SELECT count(*) > 3, count(*) = (SELECT count(*) FROM rec_recommend('taste', 1)) FROM rec_recommend('taste', 1, 9223372036854775807);
+SELECT count(*) = (SELECT count(*) FROM taste) FROM taste WHERE k = 1e300;
 SELECT * FROM rec_recommend('taste', 1, 2.5);
 SELECT * FROM rec_recommend('taste', 1, 'many');
 SELECT * FROM rec_similar('taste', 1, x'01');

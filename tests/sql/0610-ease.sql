@@ -37,3 +37,11 @@ SELECT kind, key, round(weight, 2) FROM rec_explain('stars', 1, 'a') WHERE kind 
 INSERT INTO stars(stars) VALUES ('integrity-check');
 CREATE VIRTUAL TABLE no USING rec_model(algorithm=ease, lambda=0, interactions=plays);
 CREATE VIRTUAL TABLE no USING rec_model(algorithm=ease, form=square, interactions=plays);
+-- Ratings beyond what float32 can square beside ordinary ones: trained, with finite scores.
+CREATE TABLE far(user INTEGER, item INTEGER, v REAL);
+INSERT INTO far SELECT u.value, i.value, iif(u.value = 1 AND i.value = 2, 1e29, 1.0)
+  FROM json_each('[0,1,2,3,4,5]') AS u, json_each('[0,1,2,3,4,5]') AS i WHERE (u.value + i.value) % 2;
+CREATE VIRTUAL TABLE farther USING rec_model(algorithm=ease, interactions=far, value=v, feedback=explicit);
+INSERT INTO farther(farther) VALUES ('train');
+SELECT count(*) FROM farther WHERE abs(score) < 1e31;
+DROP TABLE farther; DROP TABLE far;
