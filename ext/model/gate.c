@@ -32,8 +32,8 @@
 #define GATE_MIN_SPREAD \
     1e-6 /* of a list, relative to its scores: below it is rounding */
 
-const char *const gate_x_names[GATE_N_X] = {"history", "new", "popularity", "age", "margin",
-                                            "query"};
+const char *const gate_x_names[GATE_N_X] = {"history", "new",    "popularity",
+                                            "age",     "margin", "query"};
 
 /* ---- the stored form ------------------------------------------------------------------------------ */
 

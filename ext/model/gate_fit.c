@@ -129,7 +129,8 @@ rec_status gate_set_add(gate_set *s, const gate_ask *a, const uint32_t *want,
 /* ---- one question under some weights -------------------------------------------------------------------- */
 
 /* w[n_member] of candidate row; 0 where silent. */
-static void weights_of(const gate_set *s, const hybrid_gate *g, size_t row, const double *base, double *w) {
+static void weights_of(const gate_set *s, const hybrid_gate *g, size_t row,
+                       const double *base, double *w) {
     const float *z = s->z + row * s->n_member;
     double pop = 0, age = 0;
     if (g->is_learned) {

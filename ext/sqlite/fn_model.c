@@ -448,19 +448,9 @@ const sq_function fn_model_functions[] = {
 // clang-format on
 
 const tvf_def *const vt_table_functions[] = {
-    &tf_recommend_def,
-    &tf_hybrid_def,
-    &tf_similar_def,
-    &tf_similar_users_def,
-    &tf_explain_def,
-    &tf_user_def,
-    &tf_why_not_def,
-    &tf_diversify_def,
-    &tf_models_def,
-    &tf_index_stats_def,
-    &tf_check_def,
-    &tf_evaluate_def,
-    &tf_compare_def,
-    &tf_tune_def,
-    NULL,
+    &tf_recommend_def,     &tf_hybrid_def,    &tf_similar_def,
+    &tf_similar_users_def, &tf_explain_def,   &tf_user_def,
+    &tf_why_not_def,       &tf_diversify_def, &tf_models_def,
+    &tf_index_stats_def,   &tf_check_def,     &tf_evaluate_def,
+    &tf_compare_def,       &tf_tune_def,      NULL,
 };

@@ -81,7 +81,7 @@ CREATE VIRTUAL TABLE f USING rec_model(algorithm=content, items=films, item=id, 
 CREATE VIRTUAL TABLE w USING rec_model(algorithm=content, items=films, item=id, facets='kind, year, price', embedder='lsa(8)', interactions=seen, feature_weights='year:3, kind:0.1, price:1');
 SELECT rec_train('f') ->> 'items', rec_train('w') ->> 'items';
 SELECT group_concat(item, ' ') FROM (SELECT item FROM f WHERE user = 1 AND seen = 0 ORDER BY rank LIMIT 2);
-SELECT item, round(score,2) FROM w WHERE user = 1 AND seen = 0 ORDER BY rank;
+SELECT item, round(score,2) FROM w WHERE user = 1 AND seen = 0 ORDER BY round(score, 2) DESC, item;
 SELECT kind, key, round(weight, 2) FROM rec_explain('w', 1, 2);
 CREATE VIRTUAL TABLE x USING rec_model(algorithm=content, items=films, item=id, facets='kind, year', feature_weights='yeer:3');
 CREATE VIRTUAL TABLE x USING rec_model(algorithm=content, items=films, item=id, facets='kind, year', feature_weights='year 3');

@@ -244,7 +244,8 @@ static void test_direction(const subject *s) {
     CHECK(!m->ops->score(m, &q, NULL, 60, out, &err));
     double scale = 0;
     for (size_t i = 0; i < 60; i++) {
-        double p = 0, norm = metric == METRIC_COSINE ? vec_norm(mat_row(v, i), v->dim) : 1;
+        double p = 0,
+               norm = metric == METRIC_COSINE ? vec_norm(mat_row(v, i), v->dim) : 1;
         for (size_t k = 0; k < v->dim; k++) p += (double)x[k] * mat_row(v, i)[k];
         if (scale == 0 && fabs(out[i]) > .01) scale = p / norm / out[i];
         if (scale != 0) CHECK_NEAR(p / norm, scale * out[i], 1e-3 * fabs(scale));
