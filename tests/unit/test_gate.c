@@ -132,12 +132,12 @@ static void test_stored(void) {
 }
 
 /* Member 1 knows what users with long histories take, member 2 what new ones do, member 0 nothing. */
-static rec_status ask_many(gate_set **out, bool is_learned, rec_err *err) {
+static rec_status ask_many(gate_set **out, bool is_learned, uint32_t n, rec_err *err) {
     members x;
     rec_status s = REC_OK;
     *out = gate_set_new(3, is_learned);
     if (!*out) return rec_nomem(err);
-    for (uint32_t q = 0; q < 300 && s == REC_OK; q++) {
+    for (uint32_t q = 0; q < n && s == REC_OK; q++) {
         const uint32_t first[] = {q * 3, q * 11, q * 7 + 5};
         bool is_new = q % 2;
         fill(&x, first, (const float[]){1, 2, 3}, (const float[]){.1f, .1f, .1f});
@@ -156,7 +156,7 @@ static void test_fit(void) {
     rec_err err = {0};
     for (int learned = 0; learned < 2; learned++) {
         rec_run run = {.n_threads = 3};
-        CHECK(!ask_many(&set, learned, &err));
+        CHECK(!ask_many(&set, learned, 300, &err));
         CHECK(gate_set_n(set) == 300);
         CHECK(!gate_fit(set, &g, &f, NULL, &err));
         CHECK(!gate_check(&g, &err));
@@ -178,8 +178,8 @@ static void test_memory(void) {
     hybrid_gate g;
     gate_figures f;
     rec_err err = {0};
-    ALLOC_LOOP(rc = ask_many(&set, true, &err); gate_set_free(set));
-    CHECK(!ask_many(&set, false, &err));
+    ALLOC_LOOP(rc = ask_many(&set, true, 40, &err); gate_set_free(set));
+    CHECK(!ask_many(&set, false, 40, &err));
     ALLOC_LOOP(rc = gate_fit(set, &g, &f, NULL, &err));
     gate_set_free(set);
 }
