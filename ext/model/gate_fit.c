@@ -221,6 +221,7 @@ typedef struct trial {
     int fold;        /* only questions of it; < 0: all */
     bool is_outside; /* all questions but those of the fold */
     double *sum;     /* [pieces][SUM_N] */
+    double *score;   /* [threads][longest] */
     size_t longest;  /* question */
 } trial;
 
@@ -234,9 +235,8 @@ static rec_status judge_piece(void *ctx, size_t begin, size_t end, int worker,
     const trial *t = ctx;
     const gate_set *s = t->s;
     uint32_t top[GATE_CUT];
-    double *score = rec_array(t->longest, sizeof *score);
-    (void)worker;
-    if (!score) return rec_nomem(err);
+    double *score = t->score + (size_t)worker * t->longest;
+    (void)err;
     for (size_t piece = begin; piece < end; piece++) {
         double *sum = t->sum + piece * SUM_N;
         for (size_t j = piece * FIT_PIECE; j < s->n && j < (piece + 1) * FIT_PIECE;
@@ -253,7 +253,6 @@ static rec_status judge_piece(void *ctx, size_t begin, size_t end, int worker,
             sum[SUM_COUNT]++;
         }
     }
-    rec_free(score);
     return REC_OK;
 }
 
@@ -269,12 +268,14 @@ static rec_status add_pieces(trial *t, double *total, rec_run *run, rec_err *err
     size_t n = (t->s->n + FIT_PIECE - 1) / FIT_PIECE;
     t->longest = longest_question(t->s);
     t->sum = rec_zeros(n, SUM_N * sizeof *t->sum);
-    rec_status st =
-        t->sum ? threads_for(run, n, 1, judge_piece, t, err) : rec_nomem(err);
+    t->score = rec_array((size_t)run_threads(run) * t->longest, sizeof *t->score);
+    rec_status st = t->sum && t->score ? threads_for(run, n, 1, judge_piece, t, err)
+                                       : rec_nomem(err);
     for (size_t k = 0; k < SUM_N; k++) total[k] = 0;
     for (size_t i = 0; !st && i < n; i++)
         for (size_t k = 0; k < SUM_N; k++) total[k] += t->sum[i * SUM_N + k];
     rec_free(t->sum);
+    rec_free(t->score);
     return st;
 }
 
